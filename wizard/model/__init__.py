@@ -1,0 +1,1 @@
+"""The words of the project: frozen dataclasses, enums and pure rules. Standard library only."""

@@ -1,0 +1,352 @@
+"""Docker's ``daemon.json``: read strictly, and edited so that every byte that is not ours stays as it is.
+
+Docker reads this file with Go's JSON, which is strict, merges keys that appear twice, and names no line. So a file
+that is not plain, unambiguous JSON is refused here with its place, never tidied up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
+from wizard.model.i18n import _
+from wizard.model.machine import DaemonProcess, EngineKind
+
+DEFAULT_PATH = "/etc/docker/daemon.json"
+RUNTIMES = "runtimes"
+BUILT_IN = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux"})
+"""Runtimes that an engine has without being told."""
+
+_DEEPEST = 100
+_SPACE = re.compile(r"[ \t\r\n]*")
+_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
+_SCALAR = re.compile(r"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)(?![\w.+-])")
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    key: str
+    start: int
+    value: _Node
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A value and where it stands in the text. ``members`` is None unless it is an object."""
+
+    start: int
+    end: int
+    members: tuple[_Member, ...] | None = None
+
+    def get(self, key: str) -> _Member | None:
+        return next((member for member in self.members or () if member.key == key), None)
+
+
+class _Reader:
+    """Reads one JSON text. ``where`` names it in a refusal."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.text = text
+        self.where = where
+
+    def document(self) -> _Node:
+        if self.text.startswith("\ufeff"):
+            self.refuse(0, _("the file begins with an invisible mark (a byte order mark), which Docker may not accept"))
+        node = self._value(self._skip(0), 0)
+        end = self._skip(node.end)
+        if end != len(self.text):
+            self.refuse(end, _("something follows after the end of the settings"))
+        return node
+
+    def refuse(self, at: int, what: str) -> NoReturn:
+        """Raises ``Trouble(BAD_INPUT)`` that names the line and the column, both from 1, and shows the line."""
+        line = self.text.count("\n", 0, at) + 1
+        start = self.text.rfind("\n", 0, at) + 1
+        shown = self.text[start:].split("\n", 1)[0].rstrip("\r")
+        column = at - start + 1
+        place = _("Line {line}, column {column}: {what}.").format(line=line, column=column, what=what)
+        mark = f"{shown}\n{' ' * (column - 1)}^" if len(shown) <= 200 else shown[:200] + "…"
+        raise Trouble(
+            Problem.BAD_INPUT,
+            place,
+            subject=self.where,
+            hint=place,
+            evidence=(Evidence(self.where, f"{place}\n{mark}"),),
+        )
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self.text, at)
+        return found.end() if found else at
+
+    def _value(self, at: int, depth: int) -> _Node:
+        if depth > _DEEPEST:
+            self.refuse(at, _("the brackets are nested too deeply"))
+        first = self.text[at : at + 1]
+        if first == "{":
+            return self._object(at, depth)
+        if first == "[":
+            return self._array(at, depth)
+        if first == '"':
+            return _Node(at, self._string_end(at))
+        found = _SCALAR.match(self.text, at)
+        if not found:
+            self._unexpected(at, _("a value"))
+        return _Node(at, found.end())
+
+    def _object(self, start: int, depth: int) -> _Node:
+        members: list[_Member] = []
+        at = self._skip(start + 1)
+        if self.text[at : at + 1] == "}":
+            return _Node(start, at + 1, ())
+        while True:
+            if self.text[at : at + 1] != '"':
+                self._unexpected(at, _('a key in "quotation marks"'))
+            key_at, key_end = at, self._string_end(at)
+            key = json.loads(self.text[key_at:key_end])
+            if any(member.key == key for member in members):
+                self.refuse(key_at, _('the key "{key}" appears twice').format(key=key))
+            at = self._skip(key_end)
+            if self.text[at : at + 1] != ":":
+                self._unexpected(at, _("a colon after the key"))
+            value = self._value(self._skip(at + 1), depth + 1)
+            members.append(_Member(key, key_at, value))
+            at = self._skip(value.end)
+            if self.text[at : at + 1] == "}":
+                return _Node(start, at + 1, tuple(members))
+            if self.text[at : at + 1] != ",":
+                self._unexpected(at, _("a comma or a closing brace"))
+            at = self._skip(at + 1)
+
+    def _array(self, start: int, depth: int) -> _Node:
+        at = self._skip(start + 1)
+        if self.text[at : at + 1] == "]":
+            return _Node(start, at + 1)
+        while True:
+            at = self._skip(self._value(at, depth + 1).end)
+            if self.text[at : at + 1] == "]":
+                return _Node(start, at + 1)
+            if self.text[at : at + 1] != ",":
+                self._unexpected(at, _("a comma or a closing bracket"))
+            at = self._skip(at + 1)
+
+    def _string_end(self, at: int) -> int:
+        found = _STRING.match(self.text, at)
+        if not found:
+            self.refuse(at, _("this text does not end, or holds a character that must be written with a backslash"))
+        return found.end()
+
+    def _unexpected(self, at: int, wanted: str) -> NoReturn:
+        if at >= len(self.text):
+            self.refuse(at, _("the file ends too early; {wanted} is missing").format(wanted=wanted))
+        if self.text.startswith(("//", "/*", "#"), at):
+            self.refuse(at, _("Docker does not accept comments in this file"))
+        self.refuse(
+            at, _("{wanted} is expected here, not {character}").format(wanted=wanted, character=repr(self.text[at]))
+        )
+
+
+def _open(data: bytes, where: str) -> tuple[str, _Node, _Reader]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        good = data[: error.start].decode()
+        _Reader(good, where).refuse(len(good), _("the file is not UTF-8 text"))
+    reader = _Reader(text, where)
+    node = reader.document()
+    if node.members is None:
+        reader.refuse(node.start, _("the settings must stand in braces"))
+    return text, node, reader
+
+
+def is_empty(data: bytes | None) -> bool:
+    """Whether there is no file, or one with nothing in it but white space."""
+    return data is None or not data.strip()
+
+
+def read(data: bytes, where: str = DEFAULT_PATH) -> dict[str, Any]:
+    """The settings in ``data``.
+
+    Raises ``Trouble(BAD_INPUT)`` whose text names line and column when the file is not UTF-8, begins with a byte
+    order mark, is not JSON by the letter, is no object, or has a key twice in the same object.
+    """
+    text, _node, _reader = _open(data, where)
+    settings: dict[str, Any] = json.loads(text)
+    return settings
+
+
+# --- what would stop the daemon ----------------------------------------------------------------------------------
+
+
+def flaws(settings: Mapping[str, Any], daemon: DaemonProcess | None = None) -> tuple[str, ...]:
+    """Why a Docker Engine would refuse these settings at a reload or at its next start, as translated sentences.
+
+    Facts measured on engines 17.12 to 29.1; ``dockerd --validate`` does not find the first four. ``daemon`` gives
+    the flags: a setting that is also a flag is refused, even with the same value; only runtimes are merged.
+    """
+    found: list[str] = []
+    runtimes = settings.get(RUNTIMES, {})
+    if not isinstance(runtimes, dict):
+        found.append(_('"runtimes" must be a list of names in braces.'))
+        runtimes = {}
+    for name, entry in runtimes.items():
+        if not isinstance(entry, dict):
+            found.append(_('The runtime "{name}" must be described in braces.').format(name=name))
+        elif name == "runc":
+            found.append(_('The name "runc" is reserved; a runtime of your own needs another one.'))
+        elif not entry.get("path") and not entry.get("runtimeType"):
+            found.append(_('The runtime "{name}" has no path to its program.').format(name=name))
+        elif entry.get("path") and entry.get("runtimeType"):
+            found.append(_('The runtime "{name}" has both a path and a type; only one is allowed.').format(name=name))
+    flags = daemon_runtimes(daemon)
+    default = settings.get("default-runtime")
+    if isinstance(default, str) and default not in {*runtimes, *flags, *BUILT_IN}:
+        found.append(_('The default runtime "{name}" is not in the list of runtimes.').format(name=default))
+    if daemon is not None:
+        given = {word.lstrip("-").split("=", 1)[0] for word in daemon.argv if word.startswith("-")}
+        if "H" in given or any(word.startswith("-H") for word in daemon.argv):
+            given.add("host")
+        for key in settings:
+            if key != RUNTIMES and {key, _as_flag(key)} & given:
+                found.append(_('"{key}" is set here and also on the command line that starts Docker.').format(key=key))
+    return tuple(found)
+
+
+def daemon_runtimes(daemon: DaemonProcess | None) -> dict[str, str]:
+    """Runtimes that were given on the daemon's command line: ``--add-runtime name=path``."""
+    values = daemon.option("add-runtime") if daemon is not None else ()
+    return {name: path for name, _equals, path in (value.partition("=") for value in values) if path}
+
+
+def _as_flag(key: str) -> str:
+    """The flag that belongs to a key of several values: ``registry-mirrors`` is ``--registry-mirror``."""
+    return f"{key[:-3]}y" if key.endswith("ies") else key.removesuffix("s")
+
+
+def config_path(kind: EngineKind, daemon: DaemonProcess | None, home: str, environ: Mapping[str, str]) -> str | None:
+    """The configuration file that the daemon reads: what its ``--config-file`` says, otherwise the usual place of
+    its kind; None for a Docker whose settings are no file of this machine.
+    """
+    if kind not in (EngineKind.ENGINE, EngineKind.ROOTLESS, EngineKind.SNAP):
+        return None
+    given = daemon.option("config-file") if daemon is not None else ()
+    if given:
+        return given[-1]
+    if kind is EngineKind.SNAP:
+        return "/var/snap/docker/current/config/daemon.json"
+    if kind is EngineKind.ROOTLESS:
+        base = environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+        return f"{base}/docker/daemon.json"
+    return DEFAULT_PATH
+
+
+# --- editing -----------------------------------------------------------------------------------------------------
+
+
+def with_runtime(data: bytes | None, name: str, path: str, where: str = DEFAULT_PATH) -> bytes:
+    """``data`` with ``runtimes.NAME.path`` set to ``path`` and nothing else changed.
+
+    A new entry is written in the file's own style: its indent, its line ends, one line or many. Other keys of an
+    existing entry are kept. The same path again changes nothing. No file, or an empty one, becomes a new one.
+    Raises ``Trouble(BAD_INPUT)`` as ``read`` does, and where ``runtimes`` or the entry is not an object.
+    """
+    if data is None or is_empty(data):
+        return (json.dumps({RUNTIMES: {name: {"path": path}}}, indent=4, ensure_ascii=False) + "\n").encode()
+    text, node, reader = _open(data, where)
+    for depth, key in enumerate((RUNTIMES, name, "path")):
+        member = node.get(key)
+        if member is None:
+            value: Any = path
+            for outer in reversed((RUNTIMES, name, "path")[depth + 1 :]):
+                value = {outer: value}
+            return _insert(text, node, key, value, depth).encode()
+        node = member.value
+        if key != "path" and node.members is None:
+            reader.refuse(node.start, _('the value of "{key}" must stand in braces').format(key=key))
+    old = text[node.start : node.end]
+    if not old.startswith('"'):
+        reader.refuse(node.start, _('the value of "{key}" must be a text in quotation marks').format(key="path"))
+    if json.loads(old) == path:
+        return data
+    return (text[: node.start] + json.dumps(path, ensure_ascii=False) + text[node.end :]).encode()
+
+
+def _insert(text: str, node: _Node, key: str, value: object, depth: int) -> str:
+    """``text`` with one more member at the end of the object ``node``, which stands ``depth`` objects deep."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    members = node.members or ()
+    if members:
+        indent = _line_indent(text, members[-1].start)
+        at = members[-1].value.end
+        if indent is not None:
+            unit = _unit(text, indent, depth + 1)
+            return f"{text[:at]},{newline}{indent}{_block(key, value, indent, unit, newline)}{text[at:]}"
+        comma, colon = _separators(text, node)
+        item = f"{json.dumps(key)}{colon}{json.dumps(value, separators=(comma, colon), ensure_ascii=False)}"
+        return f"{text[:at]}{comma}{item}{text[at:]}"
+    # An empty object is opened over several lines when its own line begins with white space or it is the file.
+    outer = "" if depth == 0 else _line_indent(text, _line_first(text, node.start))
+    if outer is None or (depth and "\n" not in text):
+        item = json.dumps({key: value}, ensure_ascii=False)
+        return f"{text[: node.start]}{item}{text[node.end :]}"
+    unit = _unit(text, outer, depth) if depth else "    "
+    indent = outer + unit
+    block = _block(key, value, indent, unit, newline)
+    return f"{text[: node.start]}{{{newline}{indent}{block}{newline}{outer}}}{text[node.end :]}"
+
+
+def _block(key: str, value: object, indent: str, unit: str, newline: str) -> str:
+    """A member over several lines, without the indent of its first."""
+    dumped = json.dumps({key: value}, indent="\t", ensure_ascii=False).splitlines()[1:-1]
+    lines = [line[1:] for line in dumped]
+    tabs = [len(line) - len(line.lstrip("\t")) for line in lines]
+    return newline.join(
+        (indent if number else "") + unit * count + line[count:]
+        for number, (count, line) in enumerate(zip(tabs, lines, strict=True))
+    )
+
+
+def _line_first(text: str, at: int) -> int:
+    """Where the first character that is no white space stands in the line of ``at``."""
+    start = text.rfind("\n", 0, at) + 1
+    return start + len(text[start:at]) - len(text[start:at].lstrip(" \t"))
+
+
+def _line_indent(text: str, at: int) -> str | None:
+    """The white space before ``at`` when nothing else stands before it in its line; None otherwise, and in the
+    first line.
+    """
+    start = text.rfind("\n", 0, at) + 1
+    before = text[start:at]
+    return before if start and not before.strip(" \t") else None
+
+
+def _unit(text: str, indent: str, depth: int) -> str:
+    """One step of indent in a file where ``depth`` steps are ``indent``."""
+    length, rest = divmod(len(indent), depth)
+    if length and not rest:
+        return indent[:length]
+    found = re.search(r"\n([ \t]+)\S", text)
+    return found[1] if found else "    "
+
+
+def _separators(text: str, node: _Node) -> tuple[str, str]:
+    """How an object on one line separates its members, and a key from its value."""
+    members = node.members or ()
+    first = members[0]
+    key = _STRING.match(text, first.start)
+    colon = text[key.end() if key else first.start : first.value.start]
+    comma = ", "
+    if len(members) > 1:
+        between = text[first.value.end : members[1].start]
+        comma = between if between.strip() == "," and "\n" not in between else ", "
+    elif colon == ":":
+        comma = ","
+    return comma, ": " if "\n" in colon else colon

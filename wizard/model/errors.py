@@ -1,0 +1,169 @@
+"""What can go wrong, as kinds: a closed list that the border to the outside world maps every failure to.
+
+Adapters raise ``Trouble`` with a kind and the evidence, never a sentence for the user. The sentences
+stand in ``wizard.services.words``, once for each kind.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from wizard.model.finding import Evidence
+
+
+class Problem(str, Enum):
+    """Kinds of failure. The value is the stable id that is printed in JSON."""
+
+    # commands and files of this machine
+    COMMAND_MISSING = "command-missing"
+    COMMAND_FAILED = "command-failed"
+    COMMAND_TIMEOUT = "command-timeout"
+    FILE_MISSING = "file-missing"
+    FILE_PERMISSION = "file-permission"
+    FILE_NOT_REGULAR = "file-not-regular"
+    FILE_CHANGED = "file-changed"
+    FILE_READ_ONLY = "file-read-only"
+    DISK_FULL = "disk-full"
+    ROOT_NEEDED = "root-needed"
+    # the Docker engine
+    ENGINE_MISSING = "engine-missing"
+    """no socket where the client looks"""
+    ENGINE_REFUSED = "engine-refused"
+    """a socket, but nobody listens"""
+    ENGINE_PERMISSION = "engine-permission"
+    ENGINE_TIMEOUT = "engine-timeout"
+    ENGINE_LOST = "engine-lost"
+    """the connection broke in the middle of a call"""
+    ENGINE_ADDRESS = "engine-address"
+    """DOCKER_HOST or the docker context names something that is no address"""
+    ENGINE_TOO_OLD = "engine-too-old"
+    ENGINE_OTHER = "engine-other"
+    # containers
+    RUNTIME_UNKNOWN = "runtime-unknown"
+    RUNTIME_BROKEN = "runtime-broken"
+    GPU_DRIVER_NOT_SELECTED = "gpus-no-driver"
+    RLIMIT_REFUSED = "rlimit-not-permitted"
+    NAME_TAKEN = "name-conflict"
+    NAME_INVALID = "name-invalid"
+    CONTAINER_MISSING = "container-missing"
+    CONTAINER_NOT_RUNNING = "container-not-running"
+    CONTAINER_EXITED = "container-exited"
+    BIND_SOURCE_MISSING = "bind-source-missing"
+    NO_SHELL = "no-shell"
+    NOT_EXECUTABLE = "not-executable"
+    IMAGE_MISSING = "image-missing-local"
+    # GPU
+    NVML_LIBRARY_MISSING = "nvml-library-missing"
+    NVML_DRIVER_NOT_LOADED = "nvml-driver-not-loaded"
+    NVML_VERSION_MISMATCH = "nvml-version-mismatch"
+    NVML_PERMISSION = "nvml-permissions"
+    NVML_OTHER = "nvml-other"
+    # the registry and the way to it
+    IMAGE_NAME_INVALID = "image-ref-bad"
+    TAG_MISSING = "manifest-unknown"
+    KEY_WANTED = "key-wanted"
+    """the registry wants credentials and none were given"""
+    KEY_REFUSED = "unauthorized"
+    ACCESS_DENIED = "pull-access-denied"
+    LICENCE = "licence-not-accepted"
+    PLATFORM_MISSING = "no-matching-platform"
+    RATE_LIMITED = "toomanyrequests"
+    REGISTRY_TROUBLE = "registry-5xx"
+    REGISTRY_UNREACHABLE = "registry-unreachable"
+    REGISTRY_HTTP = "http-vs-https"
+    REGISTRY_UNTRUSTED = "registry-untrusted"
+    """the registry sends the key to a host that the user did not name"""
+    DNS = "dns-failure"
+    TLS = "x509"
+    PROXY = "proxy-failure"
+    PULL_FAILED = "pull-failed"
+    DIGEST_MISMATCH = "digest-mismatch"
+    # keys and their stores
+    STORE_MISSING = "key-store-missing"
+    STORE_LOCKED = "key-store-locked"
+    STORE_FAILED = "key-store-failed"
+    KEY_SHAPE = "key-shape"
+    # the user's side
+    BAD_INPUT = "bad-input"
+    NO_TERMINAL = "no-terminal"
+    CANCELLED = "cancelled"
+    UNSCRIPTED = "unscripted"
+    """a simulated machine was asked something that its file does not answer"""
+    INTERNAL = "internal"
+
+
+NETWORK = frozenset(
+    {
+        Problem.TAG_MISSING,
+        Problem.KEY_WANTED,
+        Problem.KEY_REFUSED,
+        Problem.ACCESS_DENIED,
+        Problem.LICENCE,
+        Problem.PLATFORM_MISSING,
+        Problem.RATE_LIMITED,
+        Problem.REGISTRY_TROUBLE,
+        Problem.REGISTRY_UNREACHABLE,
+        Problem.REGISTRY_HTTP,
+        Problem.REGISTRY_UNTRUSTED,
+        Problem.DNS,
+        Problem.TLS,
+        Problem.PROXY,
+        Problem.PULL_FAILED,
+    }
+)
+"""Kinds that end a command with exit code 5: network, registry or authentication."""
+
+USAGE = frozenset(
+    {
+        Problem.BAD_INPUT,
+        Problem.IMAGE_NAME_INVALID,
+        Problem.NAME_INVALID,
+        Problem.KEY_SHAPE,
+        Problem.NO_TERMINAL,
+    }
+)
+"""Kinds that end a command with exit code 2: what the user gave cannot be used."""
+
+PERSON = frozenset({Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING})
+"""Kinds that end a command with exit code 3: a person has to decide or to do something."""
+
+
+class Trouble(Exception):
+    """A failure whose kind is known.
+
+    ``subject`` is what it is about (a path, an image, a container's name), ``text`` what the other side
+    said, word for word, ``evidence`` what else was seen. ``hint`` is one more sentence for the user, already
+    translated, where the place that raises knows more than the kind says.
+    """
+
+    def __init__(
+        self,
+        kind: Problem,
+        text: str = "",
+        *,
+        subject: str = "",
+        hint: str = "",
+        evidence: tuple[Evidence, ...] = (),
+    ) -> None:
+        super().__init__(kind, text)
+        self.kind = kind
+        self.text = text
+        self.subject = subject
+        self.hint = hint
+        self.evidence = evidence
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.text}" if self.text else self.kind.value
+
+
+def exit_code(kind: Problem) -> int:
+    """The exit code of a command that ended with ``kind``, by the command-line contract."""
+    if kind is Problem.CANCELLED:
+        return 130
+    if kind in NETWORK:
+        return 5
+    if kind in USAGE:
+        return 2
+    if kind in PERSON:
+        return 3
+    return 4

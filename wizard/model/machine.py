@@ -1,0 +1,273 @@
+"""The facts about a machine that the ports report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """Which machine this is. ``kind`` is ``"real"`` or ``"simulated"``; ``machine`` names the simulated one."""
+
+    kind: str
+    name: str
+    os: str
+    """e.g. ``Debian GNU/Linux 12 (bookworm)``"""
+    system: str = "Linux"
+    arch: str = "x86_64"
+    user: str = ""
+    uid: int = 0
+    groups: tuple[str, ...] = ()
+    """the groups of this process"""
+    groups_on_file: tuple[str, ...] = ()
+    """the groups of the user in the group database: a group that is only here takes effect at the next login"""
+    machine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a program did. ``stdout`` and ``stderr`` are decoded with replacement characters; ``seconds`` is wall
+    time.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A regular file: its bytes, permission bits, owner, and the path after following symbolic links."""
+
+    path: str
+    real_path: str
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+
+
+class PathKind(str, Enum):
+    """What stands at a path."""
+
+    MISSING = "missing"
+    FILE = "file"
+    DIRECTORY = "directory"
+    SOCKET = "socket"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class PathInfo:
+    """What stands at a path (symbolic links followed), and what this user may do with it."""
+
+    path: str
+    kind: PathKind
+    readable: bool = False
+    writable: bool = False
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """Space of the file system that holds ``path``, in bytes. ``free`` is what an ordinary user may still use."""
+
+    path: str
+    total: int
+    free: int
+
+
+class RootAccess(str, Enum):
+    """How commands can be run as root."""
+
+    ROOT = "root"
+    """this process is root"""
+    READY = "ready"
+    """``sudo -n`` works now"""
+    PASSWORD = "password"  # noqa: S105 - a state, not a password
+    """sudo exists and wants a password, or this user may not use it: sudo says the same in both cases"""
+    NONE = "none"
+    """there is no sudo"""
+
+
+# --- the Docker engine -------------------------------------------------------------------------------------------
+
+
+class EngineKind(str, Enum):
+    """Which Docker answers."""
+
+    ENGINE = "engine"
+    ROOTLESS = "rootless"
+    DESKTOP = "desktop"
+    SNAP = "snap"
+    PODMAN = "podman"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the client looks for the daemon. ``source`` is ``DOCKER_HOST``, ``context NAME`` or ``default``."""
+
+    url: str
+    source: str
+
+    @property
+    def socket(self) -> str | None:
+        """The path of the unix socket, or None for another transport."""
+        return self.url.removeprefix("unix://") if self.url.startswith("unix://") else None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonProcess:
+    """The process that answers on a local socket: its pid, its command line, and its systemd unit where it has
+    one.
+    """
+
+    pid: int
+    argv: tuple[str, ...]
+    unit: str | None = None
+
+    def option(self, name: str) -> tuple[str, ...]:
+        """All values of ``--name value`` and ``--name=value`` on the daemon's command line."""
+        values: list[str] = []
+        for index, word in enumerate(self.argv):
+            if word == f"--{name}" and index + 1 < len(self.argv):
+                values.append(self.argv[index + 1])
+            elif word.startswith(f"--{name}="):
+                values.append(word.split("=", 1)[1])
+        return tuple(values)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What ``GET /version`` and ``GET /info`` say. ``runtimes`` maps a name to its program's path ("" if not
+    told).
+    """
+
+    kind: EngineKind
+    version: str
+    api_version: str
+    os: str
+    arch: str
+    """Go's name: ``amd64``, ``arm64``"""
+    runtimes: Mapping[str, str]
+    default_runtime: str
+    root_dir: str
+    storage_driver: str
+    containerd_store: bool
+    live_restore: bool
+    containers_running: int
+    name: str
+    cgroup_driver: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """An image in the engine. ``size`` is unpacked bytes; ``repo_digests`` are ``name@sha256:…``."""
+
+    id: str
+    tags: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    size: int
+    architecture: str = ""
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of this machine seen inside a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """A container. ``state`` is the engine's word: created, running, paused, restarting, removing, exited, dead."""
+
+    id: str
+    name: str
+    image: str
+    """the image's name at the time of creation"""
+    image_id: str
+    state: str
+    exit_code: int = 0
+    error: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    runtime: str = ""
+    auto_remove: bool = False
+    restart_policy: str = ""
+    created: str = ""
+    """when it was made, ISO 8601"""
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command inside a container did."""
+
+    exit_code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+# --- the GPU -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU. ``memory`` is in bytes; ``capability`` is CUDA's compute capability as (major, minor)."""
+
+    index: int
+    name: str
+    memory: int
+    capability: tuple[int, int] | None
+    uuid: str = ""
+    mig: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReport:
+    """What the NVIDIA driver says. ``cuda`` is the newest CUDA that it supports, e.g. ``12.8``."""
+
+    driver: str
+    cuda: str
+    gpus: tuple[Gpu, ...]
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+class KeyPlace(str, Enum):
+    """Where an API key can lie."""
+
+    ENVIRONMENT = "environment"
+    KEYRING = "keyring"
+    FILE = "file"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStoreInfo:
+    """One place for the key: whether it can be used now, whether it holds a key, and its name for people.
+
+    ``detail`` is untranslated: a backend's name, a path, a variable.
+    """
+
+    place: KeyPlace
+    usable: bool
+    holds_key: bool
+    detail: str = ""
+    problem: str | None = None
+    """the value of a ``Problem`` when it is not usable"""

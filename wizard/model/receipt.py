@@ -1,0 +1,116 @@
+"""The record of a repair: what was done, and everything that is needed to take it back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wizard.model.fix import StepState
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that was replaced: its bytes before (None: it did not exist) and after (None: it was removed)."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+    mode: int
+    needs_root: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRun:
+    """A command that was run, and its exit status."""
+
+    argv: tuple[str, ...]
+    needs_root: bool
+    returncode: int
+
+
+Done = FileChange | CommandRun
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one fix did, in order. ``id`` is also the name of its file; ``when`` is ISO 8601 in UTC."""
+
+    id: str
+    fix: str
+    title: str
+    when: str
+    state: StepState
+    done: tuple[Done, ...] = ()
+    reason: str = ""
+
+    def with_done(self, item: Done) -> Receipt:
+        """The receipt with one more thing done."""
+        return replace(self, done=(*self.done, item))
+
+
+def to_bytes(receipt: Receipt) -> bytes:
+    """The receipt as JSON; file contents are base64, so that they are byte-exact."""
+    return (json.dumps(to_json(receipt), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def to_json(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as JSON values, in the format that ``from_bytes`` reads."""
+    return {
+        "schema_version": FORMAT,
+        "id": receipt.id,
+        "fix": receipt.fix,
+        "title": receipt.title,
+        "when": receipt.when,
+        "state": receipt.state.value,
+        "reason": receipt.reason,
+        "done": [_done_to_json(item) for item in receipt.done],
+    }
+
+
+def from_bytes(data: bytes) -> Receipt:
+    """Reads a receipt. Raises ValueError when it is none, or one of a newer format."""
+    try:
+        raw = json.loads(data)
+        if raw["schema_version"] > FORMAT:
+            raise ValueError(f"receipt format {raw['schema_version']} is newer than this program")
+        return Receipt(
+            id=raw["id"],
+            fix=raw["fix"],
+            title=raw["title"],
+            when=raw["when"],
+            state=StepState(raw["state"]),
+            reason=raw.get("reason", ""),
+            done=tuple(_done_from_json(item) for item in raw["done"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a receipt: {error!r}") from error
+
+
+def _pack(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode("ascii")
+
+
+def _unpack(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text, validate=True)
+
+
+def _done_to_json(item: Done) -> dict[str, Any]:
+    if isinstance(item, FileChange):
+        return {
+            "file": item.path,
+            "before": _pack(item.before),
+            "after": _pack(item.after),
+            "mode": item.mode,
+            "needs_root": item.needs_root,
+        }
+    return {"command": list(item.argv), "needs_root": item.needs_root, "returncode": item.returncode}
+
+
+def _done_from_json(raw: dict[str, Any]) -> Done:
+    if "file" in raw:
+        return FileChange(raw["file"], _unpack(raw["before"]), _unpack(raw["after"]), raw["mode"], raw["needs_root"])
+    return CommandRun(tuple(raw["command"]), raw["needs_root"], raw["returncode"])
