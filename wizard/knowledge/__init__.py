@@ -1,0 +1,1 @@
+"""What is known, as data, and the code that loads it."""
