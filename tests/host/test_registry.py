@@ -1,0 +1,286 @@
+"""What the registry adapter decides by itself; against a real registry see ``tests/real/test_registry.py``."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wizard.host.registry import NgcRegistry, is_loopback, parse_challenges, trusted_realm
+from wizard.model.errors import Problem, Trouble
+from wizard.model.image import ImageReference
+from wizard.model.secret import Secret
+
+KEY = Secret("nvapi-" + "c" * 64)
+SHORT = (1.0, 1.0)
+
+
+# --- challenges ---
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            'Bearer realm="https://nvcr.io/proxy_auth",scope="repository:nvidia/tensorflow:pull"',
+            [("bearer", {"realm": "https://nvcr.io/proxy_auth", "scope": "repository:nvidia/tensorflow:pull"})],
+        ),
+        (
+            'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push"',
+            [
+                (
+                    "bearer",
+                    {
+                        "realm": "https://auth.docker.io/token",
+                        "service": "registry.docker.io",
+                        "scope": "repository:a/b:pull,push",
+                    },
+                )
+            ],
+        ),
+        ("bearer Realm=https://x.io/t, SERVICE=x", [("bearer", {"realm": "https://x.io/t", "service": "x"})]),
+        (
+            'Basic realm="a, Bearer b", Bearer realm="https://x.io/t"',
+            [("basic", {"realm": "a, Bearer b"}), ("bearer", {"realm": "https://x.io/t"})],
+        ),
+        ('Negotiate, Bearer realm = "say \\"hi\\""', [("negotiate", {}), ("bearer", {"realm": 'say "hi"'})]),
+        ("", []),
+    ],
+)
+def test_challenges_are_read(header: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    assert [(item.scheme, dict(item.values)) for item in parse_challenges(header)] == expected
+
+
+@given(st.text())
+def test_any_header_can_be_read(header: str) -> None:
+    for challenge in parse_challenges(header):
+        assert challenge.scheme == challenge.scheme.lower()
+
+
+# --- where a token may come from ---
+
+
+@pytest.mark.parametrize(
+    ("realm", "host", "trusted"),
+    [
+        ("https://nvcr.io/proxy_auth", "nvcr.io", True),
+        ("https://nvcr.io:443/proxy_auth", "nvcr.io", True),
+        ("https://authn.nvidia.com/token", "nvcr.io", True),
+        ("https://NVCR.io/proxy_auth", "nvcr.io", True),
+        ("http://nvcr.io/proxy_auth", "nvcr.io", False),
+        ("https://nvcr.io.evil.example/proxy_auth", "nvcr.io", False),
+        ("https://evil.example/nvcr.io", "nvcr.io", False),
+        ("https://nvcr.io@evil.example/", "nvcr.io", False),
+        ("https://user@nvcr.io/", "nvcr.io", False),
+        ("https://nvcr.io:8443/", "nvcr.io", False),
+        ("https://nvcr.io:port/", "nvcr.io", False),
+        ("https://authn.nvidia.com/token", "other.example", False),
+        ("https://auth.docker.io/token", "docker.io", True),
+        ("https://registry-1.docker.io/token", "docker.io", True),
+        ("https://auth.docker.io/token", "nvcr.io", False),
+        ("https://mirror.example:5000/t", "mirror.example:5000", True),
+        ("https://mirror.example/t", "mirror.example:5000", False),
+        ("http://127.0.0.1:5000/t", "127.0.0.1:5000", False),
+        ("ftp://nvcr.io/", "nvcr.io", False),
+        ("", "nvcr.io", False),
+        ("https://[bad", "nvcr.io", False),
+    ],
+)
+def test_a_token_comes_only_from_where_the_registry_is(realm: str, host: str, trusted: bool) -> None:
+    assert trusted_realm(realm, host) is trusted
+
+
+@pytest.mark.parametrize(
+    ("realm", "trusted"),
+    [
+        ("http://127.0.0.1:5000/t", True),
+        ("http://127.0.0.1:5001/t", False),
+        ("http://evil.example/t", False),
+        ("https://127.0.0.1:5000/t", True),
+    ],
+)
+def test_a_loopback_registry_may_use_plain_http(realm: str, trusted: bool) -> None:
+    assert trusted_realm(realm, "127.0.0.1:5000", "http") is trusted
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("127.0.0.1:5000", True),
+        ("127.8.9.1", True),
+        ("localhost:80", True),
+        ("[::1]:5000", True),
+        ("localhost.example", False),
+        ("127.0.0.1.example", False),
+        ("192.0.2.2:5000", False),
+        ("nvcr.io", False),
+    ],
+)
+def test_loopback_is_told_apart(server: str, expected: bool) -> None:
+    assert is_loopback(server) is expected
+
+
+def test_the_key_is_for_nvidia_and_for_what_the_user_named() -> None:
+    registry = NgcRegistry(("127.0.0.1:5000",))
+    assert registry.takes_key("nvcr.io")
+    assert registry.takes_key("127.0.0.1:5000")
+    assert not registry.takes_key("127.0.0.1:5001")
+    assert not registry.takes_key("evil.nvcr.io")
+    assert not registry.takes_key("docker.io")
+    assert not NgcRegistry().takes_key("127.0.0.1:5000")
+
+
+# --- networks that do not work ---
+
+
+@contextmanager
+def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A TCP server that gives each connection to ``answer``; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stop = threading.Event()
+
+        def serve() -> None:
+            while not stop.is_set():
+                with suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.settimeout(5)
+                        answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stop.set()
+            with suppress(OSError), socket.create_connection(listener.getsockname()):
+                pass
+            thread.join(10)
+
+
+def trouble(image: str, timeouts: tuple[float, float] = SHORT) -> Trouble:
+    with pytest.raises(Trouble) as caught:
+        NgcRegistry(timeouts=timeouts).manifest(ImageReference.parse(image), KEY)
+    return caught.value
+
+
+@pytest.fixture
+def example_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``registry.example`` is the name of this machine: a server that is not loopback by its name."""
+    real = socket.getaddrinfo
+
+    def fake(host: str, *args: object, **kwargs: object) -> object:
+        return real("127.0.0.1" if host == "registry.example" else host, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+
+
+def test_a_name_that_does_not_exist() -> None:
+    seen = trouble("registry.invalid/a/b:1")
+    assert (seen.kind, seen.subject) == (Problem.DNS, "registry.invalid")
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    seen = trouble(f"127.0.0.1:{port}/a/b:1")
+    assert (seen.kind, seen.subject) == (Problem.REGISTRY_UNREACHABLE, f"127.0.0.1:{port}")
+    assert "refused" in seen.text
+
+
+def test_a_server_that_never_answers() -> None:
+    def answer(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            pass
+
+    with server(answer) as port:
+        assert trouble(f"127.0.0.1:{port}/a/b:1", (0.3, 0.3)).kind is Problem.REGISTRY_UNREACHABLE
+
+
+def test_a_server_that_hangs_up() -> None:
+    with server(lambda connection: None) as port:
+        assert trouble(f"127.0.0.1:{port}/a/b:1").kind is Problem.REGISTRY_UNREACHABLE
+
+
+@pytest.mark.usefixtures("example_is_here")
+def test_http_where_https_is_expected() -> None:
+    with server(lambda connection: connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as port:
+        seen = trouble(f"registry.example:{port}/a/b:1")
+    assert (seen.kind, seen.subject) == (Problem.REGISTRY_HTTP, f"registry.example:{port}")
+
+
+@pytest.mark.usefixtures("example_is_here")
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(1)
+
+    with server(answer) as port:
+        seen = trouble(f"registry.example:{port}/a/b:1")
+    assert (seen.kind, seen.subject) == (Problem.TLS, f"registry.example:{port}")
+    assert "certificate" in seen.text
+
+
+def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://someone:swordfish@127.0.0.1:{port}")
+    seen = trouble("nvcr.io/nvidia/tensorflow:1")
+    assert (seen.kind, seen.subject) == (Problem.PROXY, f"127.0.0.1:{port}")
+    assert "swordfish" not in f"{seen} {seen.evidence}"
+
+
+def test_a_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        asked.append(connection.recv(4096))
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with server(answer) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        assert trouble("nvcr.io/nvidia/tensorflow:1").kind is Problem.PROXY
+    assert asked[0].startswith(b"CONNECT nvcr.io:443")
+    assert b"nvapi" not in asked[0]
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate that signed itself, for ``registry.example``, with its private key in the same file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry.example")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [x509.DNSName("registry.example"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "registry.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return path

@@ -1,0 +1,1 @@
+"""What the tests bring up themselves: private engines, images, registries."""

@@ -1,0 +1,1 @@
+"""What touches the machine: the ports, and one adapter in a file for each."""

@@ -1,0 +1,95 @@
+"""What the engine says, as our words, and what is said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wizard.model.container import ContainerSpec
+from wizard.model.machine import (
+    ContainerInfo,
+    Endpoint,
+    EngineInfo,
+    EngineKind,
+    Mount,
+)
+
+
+def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoint) -> EngineInfo:
+    runtimes = {name: str((entry or {}).get("path") or "") for name, entry in (info.get("Runtimes") or {}).items()}
+    status = [tuple(item) for item in info.get("DriverStatus") or ()]
+    return EngineInfo(
+        kind=_kind(version, info, endpoint),
+        version=str(version.get("Version") or info.get("ServerVersion") or ""),
+        api_version=str(version.get("ApiVersion") or ""),
+        os=str(info.get("OperatingSystem") or version.get("Os") or ""),
+        arch=str(version.get("Arch") or ""),
+        runtimes=runtimes,
+        default_runtime=str(info.get("DefaultRuntime") or ""),
+        root_dir=str(info.get("DockerRootDir") or ""),
+        storage_driver=str(info.get("Driver") or ""),
+        containerd_store=("driver-type", "io.containerd.snapshotter.v1") in status,
+        live_restore=bool(info.get("LiveRestoreEnabled")),
+        containers_running=int(info.get("ContainersRunning") or 0),
+        name=str(info.get("Name") or ""),
+        cgroup_driver=str(info.get("CgroupDriver") or ""),
+        warnings=tuple(info.get("Warnings") or ()),
+    )
+
+
+def _kind(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoint) -> EngineKind:
+    components = " ".join(str(part.get("Name")) for part in version.get("Components") or ())
+    if "podman" in components.lower():
+        return EngineKind.PODMAN
+    if info.get("OperatingSystem") == "Docker Desktop":
+        return EngineKind.DESKTOP
+    if endpoint.socket is None:
+        return EngineKind.REMOTE
+    if any("name=rootless" in option for option in info.get("SecurityOptions") or ()):
+        return EngineKind.ROOTLESS
+    if str(info.get("DockerRootDir") or "").startswith("/var/snap/"):
+        return EngineKind.SNAP
+    return EngineKind.ENGINE
+
+
+def container_info(raw: Mapping[str, Any]) -> ContainerInfo:
+    state, config, host = raw.get("State") or {}, raw.get("Config") or {}, raw.get("HostConfig") or {}
+    return ContainerInfo(
+        id=raw["Id"],
+        name=str(raw.get("Name") or "").removeprefix("/"),
+        image=str(config.get("Image") or ""),
+        image_id=str(raw.get("Image") or ""),
+        state=str(state.get("Status") or ""),
+        exit_code=int(state.get("ExitCode") or 0),
+        error=str(state.get("Error") or ""),
+        labels=dict(config.get("Labels") or {}),
+        mounts=tuple(
+            Mount(str(mount.get("Source") or ""), str(mount.get("Destination") or ""), not mount.get("RW", True))
+            for mount in raw.get("Mounts") or ()
+        ),
+        runtime=str(host.get("Runtime") or ""),
+        auto_remove=bool(host.get("AutoRemove")),
+        restart_policy=str((host.get("RestartPolicy") or {}).get("Name") or ""),
+        created=str(raw.get("Created") or ""),
+    )
+
+
+def host_config(client: Any, spec: ContainerSpec) -> Any:
+    from docker import types
+
+    limits = [types.Ulimit(name="stack", soft=spec.stack, hard=spec.stack)]
+    if spec.memlock:
+        limits.append(types.Ulimit(name="memlock", soft=-1, hard=-1))
+    requests: list[Any] = []
+    if spec.device_request:
+        which = {"count": -1} if spec.gpus.all else {"device_ids": [str(index) for index in spec.gpus.indices]}
+        requests.append(types.DeviceRequest(capabilities=[["gpu"]], **which))
+    return client.create_host_config(
+        mounts=[
+            types.Mount(mount.target, mount.source, type="bind", read_only=mount.read_only) for mount in spec.mounts
+        ],
+        shm_size=spec.shm,
+        ulimits=limits,
+        runtime=spec.runtime,
+        device_requests=requests or None,
+    )

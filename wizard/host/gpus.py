@@ -1,0 +1,104 @@
+"""The NVIDIA driver, asked through NVML (the library behind ``nvidia-smi``), by way of ``nvidia-ml-py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
+from wizard.model.machine import Gpu, GpuReport
+
+# NVML's return codes, a fixed part of its interface (nvml.h). They are written out, because older releases of the
+# library do not name all of them.
+_NOT_SUPPORTED, _NO_PERMISSION, _FUNCTION_NOT_FOUND = 3, 4, 13
+_KINDS = {
+    12: Problem.NVML_LIBRARY_MISSING,
+    9: Problem.NVML_DRIVER_NOT_LOADED,
+    18: Problem.NVML_VERSION_MISMATCH,
+    _NO_PERMISSION: Problem.NVML_PERMISSION,
+    17: Problem.NVML_PERMISSION,  # the operating system blocked the request: a cgroup or a sandbox
+}
+
+
+class NvmlGpus:
+    """The ``Gpus`` port on a real machine.
+
+    ``nvml`` is the module to ask; by default it is ``pynvml``, imported at the first question.
+    """
+
+    def __init__(self, nvml: Any = None) -> None:
+        self._nvml = nvml
+
+    def report(self) -> GpuReport:
+        """Driver and GPUs. A reading that this driver or GPU does not offer is left empty; a GPU that this user may
+        not use is left out, unless none remains. Raises the ``NVML_…`` kinds.
+        """
+        if self._nvml is None:
+            import pynvml
+
+            self._nvml = pynvml
+        self._ask("nvmlInit")
+        try:
+            return GpuReport(
+                driver=_text(self._ask("nvmlSystemGetDriverVersion")),
+                cuda=cuda_version(self._ask("nvmlSystemGetCudaDriverVersion_v2", optional=0)),
+                gpus=self._gpus(),
+            )
+        finally:
+            # Whatever was learned counts more than a failure to say goodbye.
+            self._ask("nvmlShutdown", optional=None, any_error=True)
+
+    def _gpus(self) -> tuple[Gpu, ...]:
+        found: list[Gpu] = []
+        refused: Trouble | None = None
+        for index in range(self._ask("nvmlDeviceGetCount")):
+            try:
+                found.append(self._gpu(index))
+            except Trouble as trouble:
+                if trouble.kind is not Problem.NVML_PERMISSION:
+                    raise
+                refused = trouble
+        if refused and not found:
+            raise refused
+        return tuple(found)
+
+    def _gpu(self, index: int) -> Gpu:
+        device = self._ask("nvmlDeviceGetHandleByIndex", index)
+        memory = self._ask("nvmlDeviceGetMemoryInfo", device, optional=None)
+        capability = self._ask("nvmlDeviceGetCudaComputeCapability", device, optional=None)
+        mig = self._ask("nvmlDeviceGetMigMode", device, optional=None)
+        return Gpu(
+            index=index,
+            name=_text(self._ask("nvmlDeviceGetName", device)),
+            memory=int(memory.total) if memory else 0,
+            capability=(int(capability[0]), int(capability[1])) if capability else None,
+            uuid=_text(self._ask("nvmlDeviceGetUUID", device, optional="")),
+            mig=bool(mig and mig[0] == 1),
+        )
+
+    def _ask(self, function: str, *arguments: object, any_error: bool = False, **default: object) -> Any:
+        """Calls one function of NVML. With ``optional=value``, a reading that does not exist here gives the value;
+        with ``any_error`` too, every failure does.
+        """
+        try:
+            return getattr(self._nvml, function)(*arguments)
+        except self._nvml.NVMLError as error:
+            code = int(error.value)
+            if default and (any_error or code in (_NOT_SUPPORTED, _FUNCTION_NOT_FOUND)):
+                return default["optional"]
+            text = str(error)
+            raise Trouble(
+                _KINDS.get(code, Problem.NVML_OTHER),
+                text,
+                subject=text if code not in _KINDS else "",
+                evidence=(Evidence(function, f"{text} ({code})"),),
+            ) from error
+
+
+def cuda_version(number: int) -> str:
+    """NVML's number for a CUDA version, 1000 * major + 10 * minor, as people write it: 12080 is ``12.8``."""
+    return f"{number // 1000}.{number % 1000 // 10}" if number else ""
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,315 @@
+"""The ports: everything that a service may ask of a machine, real or simulated.
+
+Every method raises ``Trouble`` with a typed kind and nothing else. Methods block; those that can take long
+accept a ``Cancel``. Byte counts are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wizard.model.container import ContainerSpec
+from wizard.model.event import Cancel
+from wizard.model.image import ImageReference, Manifest
+from wizard.model.machine import (
+    CommandResult,
+    ContainerInfo,
+    DaemonProcess,
+    DiskSpace,
+    Endpoint,
+    EngineInfo,
+    ExecResult,
+    FileContent,
+    GpuReport,
+    HostInfo,
+    ImageInfo,
+    KeyPlace,
+    KeyStoreInfo,
+    PathInfo,
+    RootAccess,
+)
+from wizard.model.secret import Secret
+
+
+class Commands(Protocol):
+    """Runs programs of the machine, without a shell and without the API key in their environment."""
+
+    def which(self, name: str) -> str | None:
+        """The absolute path of a program, looked up in PATH and in the sbin folders; None if it is not there."""
+
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        root: bool = False,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> CommandResult:
+        """Runs ``argv`` to its end; any exit status is a result, not an error.
+
+        With ``root`` it is run as root, through ``sudo -n`` where this process is not root. ``env`` is added to the
+        environment. Raises ``COMMAND_MISSING``, ``COMMAND_TIMEOUT``, or ``ROOT_NEEDED`` when sudo wants a password.
+        """
+
+
+class Privilege(Protocol):
+    """Whether commands can be run as root, and what the user would type to allow it."""
+
+    def access(self) -> RootAccess:
+        """How things stand now. Asks ``sudo -n true``; never prompts."""
+
+    def ask_argv(self) -> tuple[str, ...]:
+        """The program that asks for the password on the user's own terminal: ``sudo -v``."""
+
+    def as_typed(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """``argv`` as a person would type it to run it as root."""
+
+
+class Files(Protocol):
+    """Files of the machine. With ``root``, what this user may not do is done through ``Commands`` as root."""
+
+    def info(self, path: str) -> PathInfo:
+        """What stands at ``path``. A path that may not be looked at raises ``FILE_PERMISSION``."""
+
+    def read(self, path: str, *, root: bool = False) -> FileContent | None:
+        """The whole file, or None where there is none.
+
+        Raises ``FILE_PERMISSION``, or ``FILE_NOT_REGULAR`` for a folder or a device.
+        """
+
+    def replace(
+        self, path: str, before: bytes | None, after: bytes | None, *, mode: int = 0o644, root: bool = False
+    ) -> None:
+        """Gives the file the content ``after`` in one step that a crash cannot halve, or removes it (None).
+
+        Symbolic links are followed, mode and owner are kept, missing parent folders are made. Raises
+        ``FILE_CHANGED`` when
+        the file does not hold ``before``, ``FILE_READ_ONLY``, ``FILE_PERMISSION``, ``DISK_FULL``, ``ROOT_NEEDED``.
+        """
+
+    def make_folder(self, path: str) -> None:
+        """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
+
+    def disk(self, path: str) -> DiskSpace:
+        """Space where ``path`` lies or would lie. Raises ``FILE_PERMISSION``."""
+
+
+class ExecSession(Protocol):
+    """A running command in a container whose input and output are connected to a socket.
+
+    With a terminal, output is one stream; without, ``read`` gives (1 or 2, bytes) for stdout and stderr.
+    """
+
+    tty: bool
+
+    def fileno(self) -> int:
+        """For ``select``."""
+
+    def read(self) -> tuple[int, bytes] | None:
+        """The next piece of output: the stream's number and its bytes; None at the end."""
+
+    def write(self, data: bytes) -> None:
+        """Sends input."""
+
+    def close_input(self) -> None:
+        """Tells the command that there is no more input."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tells the command the size of the terminal."""
+
+    def exit_code(self) -> int:
+        """Waits for the end and returns the command's exit status. Raises ``ENGINE_LOST``."""
+
+    def close(self) -> None:
+        """Closes the connection; the command itself is not ended by it."""
+
+
+class Engine(Protocol):
+    """The Docker engine that the user's own ``docker`` command would talk to.
+
+    Every method may raise ``ENGINE_MISSING``, ``ENGINE_REFUSED``, ``ENGINE_PERMISSION``, ``ENGINE_TIMEOUT``,
+    ``ENGINE_LOST``, ``ENGINE_ADDRESS``, ``ENGINE_TOO_OLD`` or ``ENGINE_OTHER``. A probe never takes more than five
+    seconds.
+    """
+
+    def endpoint(self) -> Endpoint:
+        """Where the daemon is looked for; asks nothing of it. Raises ``ENGINE_ADDRESS``."""
+
+    def ping(self) -> None:
+        """Returns when the daemon answers."""
+
+    def info(self) -> EngineInfo:
+        """The daemon's version and settings."""
+
+    def daemon(self) -> DaemonProcess | None:
+        """The daemon's process on this machine; None where it cannot be told (a remote daemon, another pid
+        namespace).
+        """
+
+    def image(self, reference: str) -> ImageInfo | None:
+        """The image of that name or id, or None."""
+
+    def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
+        """Starts a pull and yields the engine's messages as they are, including ``{"error": …}``.
+
+        With ``key`` it is sent as the password of ``$oauthtoken`` with this one request; without, the pull is
+        anonymous
+        whatever the user's Docker configuration says. Setting ``cancel`` ends the pull and raises ``CANCELLED``. A
+        refusal before
+        the first message raises ``TAG_MISSING``, ``KEY_WANTED``, ``KEY_REFUSED``, ``ACCESS_DENIED``,
+        ``REGISTRY_…``, ``DNS``, ``TLS``, ``PULL_FAILED``.
+        """
+
+    def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
+        """The running containers, or all of them."""
+
+    def container(self, name: str) -> ContainerInfo | None:
+        """The container with that name or id, or None."""
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Creates a container and returns its id.
+
+        Raises ``NAME_TAKEN``, ``IMAGE_MISSING``, ``RUNTIME_UNKNOWN``, ``BIND_SOURCE_MISSING``, ``BAD_INPUT``.
+        """
+
+    def start(self, container_id: str) -> None:
+        """Raises ``RLIMIT_REFUSED``, ``GPU_DRIVER_NOT_SELECTED``, ``RUNTIME_UNKNOWN``, ``RUNTIME_BROKEN``,
+        ``NOT_EXECUTABLE``, ``CONTAINER_MISSING``.
+        """
+
+    def stop(self, container_id: str, timeout: float = 10.0) -> None:
+        """Stops a container; one that has stopped already is fine."""
+
+    def remove(self, container_id: str, *, force: bool = False) -> None:
+        """Removes a container; one that is gone already is fine."""
+
+    def logs(self, container_id: str, lines: int = 20) -> str:
+        """The last lines of what a container printed."""
+
+    def run_in(self, container_id: str, argv: tuple[str, ...], *, timeout: float = 30.0) -> ExecResult:
+        """Runs a command in a running container to its end, without input.
+
+        Raises ``CONTAINER_NOT_RUNNING``, ``CONTAINER_MISSING``, ``COMMAND_TIMEOUT``. A program that does not exist
+        is exit status 126 or 127.
+        """
+
+    def open_exec(
+        self,
+        container_id: str,
+        argv: tuple[str, ...],
+        *,
+        tty: bool,
+        env: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> ExecSession:
+        """Starts a command in a running container, connected to the caller. ``size`` is (columns, rows)."""
+
+    def close(self) -> None:
+        """Lets go of the connection. It is opened again when needed."""
+
+
+class Gpus(Protocol):
+    """The NVIDIA driver, through NVML."""
+
+    def report(self) -> GpuReport:
+        """Driver and GPUs. Raises ``NVML_LIBRARY_MISSING``, ``NVML_DRIVER_NOT_LOADED``, ``NVML_VERSION_MISMATCH``,
+        ``NVML_PERMISSION``, ``NVML_OTHER``.
+        """
+
+
+class Registry(Protocol):
+    """An image registry, asked directly."""
+
+    def manifest(self, reference: ImageReference, key: Secret | None, arch: str = "amd64") -> Manifest:
+        """The image's manifest for linux on ``arch``: tried without a key first, with ``key`` only when the
+        registry wants one.
+
+        Raises ``TAG_MISSING``, ``KEY_WANTED``, ``KEY_REFUSED``, ``ACCESS_DENIED``, ``LICENCE``,
+        ``PLATFORM_MISSING``, ``RATE_LIMITED``,
+        ``REGISTRY_TROUBLE``, ``REGISTRY_UNREACHABLE``, ``REGISTRY_HTTP``, ``REGISTRY_UNTRUSTED``, ``DNS``, ``TLS``,
+        ``PROXY``.
+        """
+
+    def takes_key(self, host: str) -> bool:
+        """Whether the NGC key may be sent to this registry: NVIDIA's own, or one that the user named in the
+        configuration.
+        """
+
+
+class KeyStore(Protocol):
+    """Where the API key lies. No method takes longer than five seconds or prompts on the terminal."""
+
+    def places(self) -> tuple[KeyStoreInfo, ...]:
+        """Every place, in the order in which a key is looked for."""
+
+    def get(self) -> tuple[Secret, KeyPlace] | None:
+        """The first key that is found, and where."""
+
+    def save(self, key: Secret, place: KeyPlace) -> None:
+        """Keeps the key and reads it back. Raises ``STORE_MISSING``, ``STORE_LOCKED``, ``STORE_FAILED``,
+        ``DISK_FULL``, ``FILE_PERMISSION``.
+        """
+
+    def forget(self) -> tuple[KeyPlace, ...]:
+        """Removes the key wherever this program put it; the places that held one."""
+
+
+class Terminal(Protocol):
+    """The user's own terminal, when no full-screen application uses it."""
+
+    def is_interactive(self) -> bool:
+        """Whether standard input and output are a terminal."""
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+
+    def run(self, argv: tuple[str, ...]) -> int:
+        """Runs a program that talks to the user; its exit status. Raises ``NO_TERMINAL``, ``COMMAND_MISSING``."""
+
+    def attach(self, session: ExecSession) -> int:
+        """Connects the terminal (or standard input and output where there is none) to a command until it ends.
+
+        Returns its exit status. The terminal is as it was before, whatever happens. Raises ``ENGINE_LOST``.
+        """
+
+
+class Store(Protocol):
+    """The program's own small files (receipts, the resume point), private to the user."""
+
+    def read(self, name: str) -> bytes | None:
+        """The file ``name`` (it may have folders, with slashes), or None."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes the whole file in one step. Raises ``DISK_FULL``, ``FILE_PERMISSION``, ``FILE_READ_ONLY``."""
+
+    def remove(self, name: str) -> None:
+        """Removes the file; one that is gone is fine."""
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names of the files in a folder, sorted."""
+
+    def path(self, name: str) -> str:
+        """Where ``name`` lies, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine: its ports, and who it is. Handed to every service."""
+
+    info: HostInfo
+    commands: Commands
+    privilege: Privilege
+    files: Files
+    engine: Engine
+    gpus: Gpus
+    registry: Registry
+    keys: KeyStore
+    terminal: Terminal
+    store: Store
+    home: str
+    """the user's home folder"""
+    environ: Mapping[str, str]
+    """the environment without secrets"""

@@ -1,0 +1,441 @@
+"""Image registries, asked over HTTP by the rules of the distribution specification and its token authentication.
+
+What is peculiar to nvcr.io: its challenge has no ``service``, its tokens are made at nvcr.io or authn.nvidia.com, the
+user is the literal ``$oauthtoken`` with the API key as password, and public images need no key at all (NVIDIA's
+``ngcsdk`` does the same). The key leaves this module in one request header, to a host that ``takes_key`` and
+``trusted_realm`` have let through.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import json
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
+from wizard.model.i18n import _
+from wizard.model.image import DOCKER_HUB, ImageReference, Layer, Manifest
+from wizard.model.secret import Secret, redact
+
+if TYPE_CHECKING:
+    import requests
+
+NGC = "nvcr.io"
+USER = "$oauthtoken"
+_TOKEN_HOSTS = {NGC: ("authn.nvidia.com",), DOCKER_HUB: ("auth.docker.io",)}
+_SERVERS = {DOCKER_HUB: "registry-1.docker.io"}
+_MANIFESTS = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+)
+_INDEXES = (
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+_LARGEST = 4 * 1024 * 1024  # the distribution specification's advice for a manifest
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 3
+_STATUS = {
+    402: Problem.ACCESS_DENIED,
+    403: Problem.ACCESS_DENIED,
+    404: Problem.TAG_MISSING,
+    407: Problem.PROXY,
+    412: Problem.LICENCE,
+    429: Problem.RATE_LIMITED,
+    451: Problem.ACCESS_DENIED,
+}
+# What OpenSSL says when the other side answers a TLS greeting with plain text.
+_PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to authenticate that a 401 offers. ``scheme`` and the names of ``values`` are in lower case."""
+
+    scheme: str
+    values: Mapping[str, str]
+
+
+class NgcRegistry:
+    """The ``Registry`` port over HTTP.
+
+    ``hosts`` are registries (``host`` or ``host:port``) that may be given the NGC key besides nvcr.io. ``timeouts`` are
+    seconds for connecting and for each answer.
+    """
+
+    def __init__(self, hosts: tuple[str, ...] = (), timeouts: tuple[float, float] = (5.0, 10.0)) -> None:
+        self._hosts = frozenset({NGC, *hosts})
+        self._timeouts = timeouts
+
+    def takes_key(self, host: str) -> bool:
+        """Whether the NGC key may be sent to this registry."""
+        return host in self._hosts
+
+    def manifest(self, reference: ImageReference, key: Secret | None, arch: str = "amd64") -> Manifest:
+        """See ``ports.Registry``: no key, an anonymous token, a token for the key, in this order."""
+        import requests
+
+        with requests.Session() as session:
+            # A do-nothing ``auth`` keeps requests from looking for passwords in ~/.netrc.
+            session.auth = lambda request: request
+            talk = _Talk(session, reference, key, self.takes_key(reference.host), self._timeouts)
+            try:
+                return talk.manifest(arch)
+            except Trouble as trouble:
+                # Loopback registries may speak plain HTTP, as they may to Docker itself.
+                if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(talk.server):
+                    raise
+                talk.scheme = "http"
+                return talk.manifest(arch)
+
+
+class _Talk:
+    """One conversation about one image; remembers what opened the door."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        reference: ImageReference,
+        key: Secret | None,
+        takes_key: bool,
+        timeouts: tuple[float, float],
+    ) -> None:
+        self.session = session
+        self.reference = reference
+        self.key = key
+        self.takes_key = takes_key
+        self.timeouts = timeouts
+        self.server = _SERVERS.get(reference.host, reference.host)
+        self.scheme = "https"
+        self.authorization: str | None = None
+        self.used_key = False
+
+    def manifest(self, arch: str) -> Manifest:
+        body, digest = self._open(self.reference.reference)
+        document = self._document(body)
+        if "manifests" in document:
+            document = self._document(self._open(self._pick(document, arch))[0])
+        try:
+            config, layers = document["config"], document["layers"]
+            return Manifest(
+                reference=self.reference,
+                digest=digest,
+                config_digest=_digest(config["digest"]),
+                config_size=_size(config["size"]),
+                layers=tuple(Layer(_digest(layer["digest"]), _size(layer["size"])) for layer in layers),
+                anonymous=not self.used_key,
+                platform=f"linux/{arch}",
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            self._unreadable(error)
+
+    def _pick(self, index: Mapping[str, Any], arch: str) -> str:
+        """The digest of the manifest for linux on ``arch``."""
+        try:
+            platforms = {
+                f"{entry['platform']['os']}/{entry['platform']['architecture']}": _digest(entry["digest"])
+                for entry in reversed(index["manifests"])
+                if "platform" in entry
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            self._unreadable(error)
+        wanted = f"linux/{arch}"
+        if wanted not in platforms:
+            raise Trouble(
+                Problem.PLATFORM_MISSING,
+                f"no match for {wanted} in {', '.join(sorted(platforms))}",
+                subject=str(self.reference),
+            )
+        return platforms[wanted]
+
+    def _open(self, name: str) -> tuple[bytes, str]:
+        """A manifest's bytes and digest, with as little authentication as the registry accepts."""
+        url = f"{self.scheme}://{self.server}/v2/{self.reference.repository}/manifests/{name}"
+        status, headers, body, source = self._get(url, self.authorization)
+        if status == 401 and self.authorization is None:
+            challenges = parse_challenges(headers.get("WWW-Authenticate", ""))
+            token = self._token(challenges, None)
+            if token is not None:
+                self.authorization = token
+                status, headers, body, source = self._get(url, token)
+            if status in (401, 403) and self.key is not None and self.takes_key:
+                self.authorization = self._token(challenges, self.key)
+                self.used_key = self.authorization is not None
+                status, headers, body, source = self._get(url, self.authorization)
+        if status != 200:
+            self._refused(status, body, source, with_key=self.used_key)
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        for claimed in (headers.get("Docker-Content-Digest", ""), name):
+            if claimed.startswith("sha256:") and claimed != digest:
+                raise Trouble(
+                    Problem.DIGEST_MISMATCH, f"{claimed} was promised, {digest} came", subject=str(self.reference)
+                )
+        return body, digest
+
+    def _token(self, challenges: tuple[Challenge, ...], key: Secret | None) -> str | None:
+        """The Authorization header that the challenge asks for; None where nobody may have one without a key."""
+        for challenge in challenges:
+            if challenge.scheme == "bearer":
+                break
+        else:
+            return _basic(key) if key is not None and any(item.scheme == "basic" for item in challenges) else None
+        realm = challenge.values.get("realm", "")
+        if not trusted_realm(realm, self.reference.host, self.scheme):
+            raise Trouble(
+                Problem.REGISTRY_UNTRUSTED,
+                f'Bearer realm="{realm}"',
+                subject=urlsplit(realm).hostname or realm,
+                evidence=(Evidence(f"{self.scheme}://{self.server}/v2/", f'WWW-Authenticate: Bearer realm="{realm}"'),),
+            )
+        query = {"scope": challenge.values.get("scope") or f"repository:{self.reference.repository}:pull"}
+        if "service" in challenge.values:
+            query["service"] = challenge.values["service"]
+        status, _headers, body, source = self._get(realm, _basic(key) if key else None, query, follow=False)
+        if key is None and status in (401, 403):
+            return None
+        if status != 200:
+            self._refused(status, body, source, with_key=key is not None)
+        answer = self._document(body)
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str):
+            self._unreadable(KeyError("token"))
+        return f"Bearer {token}"
+
+    def _get(
+        self, url: str, authorization: str | None, query: Mapping[str, str] | None = None, *, follow: bool = True
+    ) -> tuple[int, Mapping[str, str], bytes, str]:
+        """Status, headers and body of a GET, and how to name it as evidence.
+
+        A redirect is followed without the Authorization header when it leads to another server, and not at all with
+        ``follow=False``.
+        """
+        for _hop in range(_MOST_REDIRECTS + 1):
+            headers = {"Accept": ", ".join(_MANIFESTS + _INDEXES), "User-Agent": "s2s-wizard"}
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            with (
+                self._typed(url),
+                self.session.get(
+                    url,
+                    params=query,
+                    headers=headers,
+                    timeout=self.timeouts,
+                    allow_redirects=False,
+                    stream=True,
+                    proxies={"no_proxy": urlsplit(url).hostname or ""} if is_loopback(urlsplit(url).netloc) else None,
+                ) as response,
+            ):
+                if response.status_code not in _REDIRECTS:
+                    return response.status_code, response.headers, self._read(response), f"GET {url}"
+                target = urljoin(url, response.headers.get("Location", ""))
+            if not follow or not self._may_follow(target):
+                raise Trouble(
+                    Problem.REGISTRY_UNTRUSTED,
+                    f"{response.status_code} Location: {redact(target)}",
+                    subject=urlsplit(target).hostname or target,
+                    evidence=(Evidence(f"GET {url}", f"{response.status_code} Location: {redact(target)}"),),
+                )
+            if _origin(target) != _origin(url):
+                authorization = None
+            url = target
+        raise Trouble(Problem.REGISTRY_TROUBLE, "too many redirects", subject=self.reference.host)
+
+    def _may_follow(self, target: str) -> bool:
+        scheme = urlsplit(target).scheme
+        return scheme == "https" or (scheme == self.scheme == "http" and is_loopback(urlsplit(target).netloc))
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = b""
+        for piece in response.iter_content(64 * 1024):
+            body += piece
+            if len(body) > _LARGEST:
+                raise Trouble(
+                    Problem.REGISTRY_TROUBLE, f"an answer of more than {_LARGEST} bytes", subject=self.reference.host
+                )
+        return body
+
+    def _document(self, body: bytes) -> dict[str, Any]:
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            self._unreadable(error)
+        if not isinstance(document, dict):
+            self._unreadable(TypeError("not an object"))
+        return document
+
+    def _unreadable(self, error: Exception) -> NoReturn:
+        raise Trouble(
+            Problem.REGISTRY_TROUBLE, f"the answer cannot be understood: {error!r}", subject=self.reference.host
+        ) from error
+
+    def _refused(self, status: int, body: bytes, source: str, *, with_key: bool) -> NoReturn:
+        """Raises what a status other than 200 means."""
+        said = redact(_message(body), (self.key,) if self.key else ())
+        text = f"{status} {said}".strip()
+        hint = ""
+        if status == 401:
+            kind = Problem.KEY_REFUSED if with_key else Problem.KEY_WANTED
+            if self.key is not None and not self.takes_key:
+                hint = _("Your NGC API key is sent only to nvcr.io and to registries that are named in your settings.")
+        else:
+            kind = _STATUS.get(status, Problem.REGISTRY_TROUBLE)
+        subject = self.reference.host if kind is Problem.REGISTRY_TROUBLE else str(self.reference)
+        raise Trouble(kind, text, subject=subject, hint=hint, evidence=(Evidence(source, f"HTTP {text}"),))
+
+    @contextmanager
+    def _typed(self, url: str) -> Iterator[None]:
+        """Gives what requests raises its kind."""
+        import requests
+
+        try:
+            yield
+        except requests.RequestException as error:
+            kind = kind_of(error)
+            subject = urlsplit(url).netloc
+            if kind is Problem.PROXY:
+                proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+                subject = _address(urlsplit(proxy)) if proxy else subject
+            text = redact(str(_deepest(error)), (self.key,) if self.key else ())
+            raise Trouble(kind, text, subject=subject, evidence=(Evidence(f"GET {url}", text),)) from error
+
+
+def parse_challenges(header: str) -> tuple[Challenge, ...]:
+    """The challenges of a ``WWW-Authenticate`` header, several headers joined by commas. Values may be unquoted."""
+    challenges: list[tuple[str, dict[str, str]]] = []
+    for match in _PART.finditer(header):
+        if match["scheme"]:
+            challenges.append((match["scheme"].lower(), {}))
+        elif challenges:
+            value = match["plain"] if match["quoted"] is None else re.sub(r"\\(.)", r"\1", match["quoted"])
+            challenges[-1][1].setdefault(match["name"].lower(), value)
+    return tuple(Challenge(scheme, values) for scheme, values in challenges)
+
+
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - the grammar of RFC 9110, not a password
+_PART = re.compile(
+    rf'(?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]*))|(?P<scheme>{_TOKEN})'
+)
+
+
+def trusted_realm(realm: str, host: str, scheme: str = "https") -> bool:
+    """Whether a registry may send its visitors to ``realm`` for a token.
+
+    ``host`` is the registry as the image's name has it. The realm must be https and on the registry's own server, or on
+    the token server that is known for it. A loopback registry that speaks plain HTTP (``scheme``) may use that for its
+    realm too.
+    """
+    try:
+        parts = urlsplit(realm)
+        address = _address(parts)
+    except ValueError:
+        return False
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        return False
+    server = _SERVERS.get(host, host)
+    if parts.scheme == "http":
+        return scheme == "http" and is_loopback(server) and address == server.lower()
+    return parts.scheme == "https" and address in (server.lower(), *_TOKEN_HOSTS.get(host, ()))
+
+
+def is_loopback(server: str) -> bool:
+    """Whether ``host`` or ``host:port`` is this very machine, so that nobody can listen in."""
+    name = urlsplit(f"//{server}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def kind_of(error: Exception) -> Problem:
+    """The kind of a failure to talk to a registry, from the types in its chain of causes."""
+    import requests
+
+    chain = tuple(_chain(error))
+    if any(isinstance(item, requests.exceptions.ProxyError) for item in chain):
+        return Problem.PROXY
+    for item in chain:
+        if isinstance(item, socket.gaierror):
+            return Problem.DNS
+        # The other side hung up; which of the two it is depends on the moment and on OpenSSL's version.
+        if isinstance(item, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return Problem.REGISTRY_UNREACHABLE
+        if isinstance(item, ssl.SSLError):
+            return Problem.REGISTRY_HTTP if item.reason in _PLAIN_TEXT else Problem.TLS
+    if isinstance(error, requests.exceptions.SSLError):
+        return Problem.TLS
+    if isinstance(error, (requests.exceptions.ConnectionError, requests.exceptions.Timeout)):
+        return Problem.REGISTRY_UNREACHABLE
+    return Problem.REGISTRY_TROUBLE
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, its causes, and the errors that urllib3 keeps as arguments and reasons, each once."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, BaseException) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+
+
+def _deepest(error: BaseException) -> BaseException:
+    """The operating system's own words, where there are any."""
+    for item in _chain(error):
+        if isinstance(item, (ssl.SSLError, socket.gaierror)) or (isinstance(item, OSError) and item.errno):
+            return item
+    return error
+
+
+def _address(parts: SplitResult) -> str:
+    """``host`` or ``host:port``, without the port that the scheme implies."""
+    port = None if parts.port == {"https": 443, "http": 80}.get(parts.scheme) else parts.port
+    name = (parts.hostname or "").lower()
+    if ":" in name:
+        name = f"[{name}]"
+    return f"{name}:{port}" if port else name
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, _address(parts)
+
+
+def _basic(key: Secret) -> str:
+    pair = f"{USER}:{key.reveal()}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _message(body: bytes) -> str:
+    """What the registry says about an error: the messages of its JSON, or the beginning of its text."""
+    try:
+        errors = json.loads(body)["errors"]
+        return "; ".join(f"{item['code']}: {item['message']}" for item in errors)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return " ".join(body[:200].decode("utf-8", "replace").split())
+
+
+def _digest(value: str) -> str:
+    if not _DIGEST.fullmatch(value):
+        raise ValueError(value)
+    return value
+
+
+def _size(value: int) -> int:
+    if value < 0:
+        raise ValueError(value)
+    return int(value)
