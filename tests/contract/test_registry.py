@@ -1,0 +1,71 @@
+"""The contract of ``Registry``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.contract.conftest import Shelf
+from wizard.model.errors import Problem, Trouble
+from wizard.model.image import ImageReference
+from wizard.model.secret import Secret
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def refusal(shelf: Shelf, reference: ImageReference, key: Secret | None = None, arch: str = "amd64") -> Trouble:
+    with pytest.raises(Trouble) as caught:
+        shelf.registry.manifest(reference, key, arch)
+    return caught.value
+
+
+def test_a_public_image_needs_no_key(shelf: Shelf) -> None:
+    manifest = shelf.registry.manifest(shelf.public, None)
+    assert manifest.anonymous
+    assert manifest.reference == shelf.public
+    assert manifest.platform == "linux/amd64"
+    for digest in (manifest.digest, manifest.config_digest, *(layer.digest for layer in manifest.layers)):
+        assert DIGEST.fullmatch(digest)
+    assert manifest.download_size == manifest.config_size + sum(layer.size for layer in manifest.layers)
+
+
+def test_a_key_is_not_used_where_none_is_wanted(shelf: Shelf) -> None:
+    assert shelf.registry.manifest(shelf.public, shelf.wrong_key).anonymous
+
+
+def test_the_same_image_by_its_digest(shelf: Shelf) -> None:
+    by_tag = shelf.registry.manifest(shelf.public, None)
+    by_digest = shelf.registry.manifest(replace(shelf.public, tag="", digest=by_tag.digest), None)
+    assert by_digest.layers == by_tag.layers
+    assert by_digest.digest == by_tag.digest
+
+
+def test_a_tag_that_is_not_there(shelf: Shelf) -> None:
+    trouble = refusal(shelf, replace(shelf.public, tag="no-such-tag"))
+    assert trouble.kind is Problem.TAG_MISSING
+    assert "no-such-tag" in trouble.subject
+
+
+def test_a_private_image_wants_a_key(shelf: Shelf) -> None:
+    assert refusal(shelf, shelf.private).kind is Problem.KEY_WANTED
+
+
+def test_the_wrong_key_is_refused(shelf: Shelf) -> None:
+    assert refusal(shelf, shelf.private, shelf.wrong_key).kind is Problem.KEY_REFUSED
+
+
+def test_the_right_key_opens_a_private_image(shelf: Shelf) -> None:
+    assert not shelf.registry.manifest(shelf.private, shelf.key).anonymous
+
+
+def test_another_architecture_is_told(shelf: Shelf) -> None:
+    assert refusal(shelf, shelf.public, arch="s390x").kind is Problem.PLATFORM_MISSING
+
+
+def test_the_key_is_for_the_registries_that_the_user_named(shelf: Shelf) -> None:
+    ours, foreign = shelf.hosts
+    assert shelf.registry.takes_key("nvcr.io")
+    assert shelf.registry.takes_key(ours)
+    assert not shelf.registry.takes_key(foreign)

@@ -1,0 +1,149 @@
+"""The programs of a simulated machine: scripted answers by command line, and what they do to the machine."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import threading
+from collections.abc import Callable, Mapping
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from wizard.demo.daemon import Daemon
+from wizard.demo.files import Identity, Tree
+from wizard.demo.spec import Answer, Command
+from wizard.model.errors import Problem, Trouble
+from wizard.model.machine import CommandResult, PathKind, RootAccess
+
+_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/snap/bin")
+_START_FAILED = (
+    "Job for docker.service failed because the control process exited with error code.\n"
+    'See "systemctl status docker.service" and "journalctl -xeu docker.service" for details.\n'
+)
+
+
+class Effect(str, Enum):
+    """Everything that a scripted command can do to its machine."""
+
+    NOTHING = ""
+    RELOAD_DOCKER = "reload-docker"
+    START_DOCKER = "start-docker"
+    STOP_DOCKER = "stop-docker"
+    RESTART_DOCKER = "restart-docker"
+    ALLOW_ROOT = "allow-root"
+    """what the right password does for sudo"""
+
+
+class SimPrivilege:
+    """``Privilege`` of the simulated user."""
+
+    def __init__(self, access: RootAccess) -> None:
+        self._access = access
+
+    def access(self) -> RootAccess:
+        return self._access
+
+    def allow(self) -> None:
+        """The user has given the password."""
+        if self._access is RootAccess.PASSWORD:
+            self._access = RootAccess.READY
+
+    @property
+    def is_had(self) -> bool:
+        """Whether a command can be run as root now."""
+        return self._access in (RootAccess.ROOT, RootAccess.READY)
+
+    def ask_argv(self) -> tuple[str, ...]:
+        return ("sudo", "-v")
+
+    def as_typed(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        return argv if self._access is RootAccess.ROOT else ("sudo", *argv)
+
+
+class SimCommands:
+    """``Commands`` that answer from the machine's file. A program that is there but has no scripted answer for its
+    arguments raises ``UNSCRIPTED``: the simulation never makes something up.
+    """
+
+    def __init__(
+        self, script: Mapping[str, Command], tree: Tree, user: Identity, privilege: SimPrivilege, daemon: Daemon
+    ) -> None:
+        self._script = {tuple(shlex.split(line)): command for line, command in script.items()}
+        self._tree = tree
+        self._user = user
+        self._privilege = privilege
+        self._daemon = daemon
+        self._lock = threading.Lock()
+
+    def which(self, name: str) -> str | None:
+        for path in (name,) if "/" in name else (posixpath.join(folder, name) for folder in _PATH):
+            node = self._tree.at(path)
+            if node is not None and node.kind is PathKind.FILE and self._user.may(node, 1):
+                return path
+        return None
+
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        root: bool = False,
+        stdin: bytes | None = None,  # noqa: ARG002 - a scripted answer does not depend on it
+        env: Mapping[str, str] | None = None,  # noqa: ARG002 - nor on this
+        timeout: float = 30.0,
+    ) -> CommandResult:
+        if root and not self._privilege.is_had:
+            raise Trouble(Problem.ROOT_NEEDED, "sudo: a password is required", subject=shlex.join(argv))
+        if self.which(argv[0]) is None:
+            raise Trouble(Problem.COMMAND_MISSING, subject=argv[0])
+        command = self._find(argv)
+        as_root = root or self._user.uid == 0
+        with self._lock:
+            answer: Answer = command
+            if command.denied is not None and not as_root:
+                answer = command.denied
+            else:
+                if command.stopped is not None and not self._daemon.running:
+                    answer = command.stopped
+                if why := self._effects[Effect(command.effect)](self):
+                    answer = Answer(stderr=why, returncode=1)
+        if answer.seconds > timeout:
+            raise Trouble(Problem.COMMAND_TIMEOUT, subject=shlex.join(argv))
+        return CommandResult(argv, answer.returncode, answer.stdout, answer.stderr, answer.seconds)
+
+    def _find(self, argv: tuple[str, ...]) -> Command:
+        words = (posixpath.basename(argv[0]), *argv[1:])
+        for candidate in (argv, words):
+            if candidate in self._script:
+                return self._script[candidate]
+        for pattern, command in self._script.items():
+            if len(pattern) == len(words) and all(map(fnmatchcase, words, pattern)):
+                return command
+        raise Trouble(Problem.UNSCRIPTED, shlex.join(argv), subject=shlex.join(argv))
+
+    def _reload(self) -> str:
+        self._daemon.reload()
+        return ""
+
+    def _start(self) -> str:
+        return _START_FAILED if self._daemon.start() else ""
+
+    def _stop(self) -> str:
+        self._daemon.stop()
+        return ""
+
+    def _restart(self) -> str:
+        self._daemon.stop()
+        return self._start()
+
+    def _allow(self) -> str:
+        self._privilege.allow()
+        return ""
+
+    _effects: Mapping[Effect, Callable[[SimCommands], str]] = {
+        Effect.NOTHING: lambda _: "",
+        Effect.RELOAD_DOCKER: _reload,
+        Effect.START_DOCKER: _start,
+        Effect.STOP_DOCKER: _stop,
+        Effect.RESTART_DOCKER: _restart,
+        Effect.ALLOW_ROOT: _allow,
+    }

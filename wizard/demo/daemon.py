@@ -1,0 +1,135 @@
+"""The simulated Docker service: what it read when it started, and what a signal or systemd does to it.
+
+The rules are those measured on real engines (the contract suite compares them): SIGHUP takes over the settings that
+daemon.json names and keeps the others as they were, so that a runtime outlives the file that named it; ``--gpus`` is
+decided by a program that is looked for once, at the start; a broken daemon.json is harmless until the next start.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wizard.demo.files import ROOT, Tree
+from wizard.demo.spec import Docker
+from wizard.model.errors import Problem, Trouble
+from wizard.model.machine import ContainerInfo, ImageInfo
+
+_HOOK = "/usr/bin/nvidia-container-runtime-hook"
+_PROGRAM = "/usr/bin/dockerd"
+_DIRECTIVES = """
+    bip builder cgroup-parent data-root debug default-runtime default-shm-size dns exec-opts exec-root experimental
+    features hosts insecure-registries ip-forward iptables labels live-restore log-driver log-level log-opts
+    max-concurrent-downloads mtu proxies registry-mirrors runtimes selinux-enabled shutdown-timeout storage-driver
+    storage-opts
+"""
+"""What daemon.json may say; a real engine refuses a file with anything else."""
+
+
+@dataclass(slots=True)
+class Box:
+    """A container: what is told about it, and what it was made of."""
+
+    info: ContainerInfo
+    command: tuple[str, ...]
+    gpus: bool = False
+    device_request: bool = False
+    memlock: bool = False
+    tty: bool = False
+    env: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The service and everything that it keeps."""
+
+    spec: Docker
+    tree: Tree
+    running: bool = False
+    runtimes: dict[str, str] = field(default_factory=dict)
+    default_runtime: str = "runc"
+    live_restore: bool = False
+    gpu_hook: bool = False
+    images: dict[str, ImageInfo] = field(default_factory=dict)
+    """by full name"""
+    boxes: dict[str, Box] = field(default_factory=dict)
+    """by id"""
+
+    def start(self) -> str:
+        """Starts it. Returns why it would not: "" when it runs."""
+        if self.running:
+            return ""
+        try:
+            settings = self.settings()
+        except ValueError as error:
+            return str(error)
+        if self.tree.at(_PROGRAM) is None:
+            return "Failed to start docker.service: Unit docker.service not found."
+        self.runtimes = {**self.spec.runtimes}
+        self.default_runtime = "runc"
+        self.live_restore = False
+        self.gpu_hook = self.tree.at(_HOOK) is not None
+        self._take(settings)
+        self.running = True
+        return ""
+
+    def stop(self) -> None:
+        """Stops it and, without live-restore, every container that runs."""
+        self.running = False
+        if not self.live_restore:
+            for box in self.boxes.values():
+                if box.info.running:
+                    finish(box, 137)
+
+    def reload(self) -> None:
+        """SIGHUP: takes over what daemon.json adds; a file that is wrong changes nothing and says nothing."""
+        if self.running:
+            with suppress(ValueError):
+                self._take(self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """daemon.json as it is now; {} when there is none. Raises ValueError with the service's own words."""
+        node = self.tree.at(self.spec.config, ROOT)
+        if node is None:
+            return {}
+        says = f"unable to configure the Docker daemon with file {self.spec.config}: "
+        try:
+            settings = json.loads(node.data)
+        except ValueError as error:
+            raise ValueError(f"{says}{error}") from error
+        if not isinstance(settings, dict):
+            raise ValueError(f"{says}json: cannot unmarshal into Go value of type map[string]interface {{}}")
+        if unknown := sorted(settings.keys() - set(_DIRECTIVES.split())):
+            raise ValueError(
+                f"{says}the following directives don't match any configuration option: {', '.join(unknown)}"
+            )
+        default = settings.get("default-runtime", "runc")
+        if default not in {*self.spec.runtimes, *settings.get("runtimes", {})}:
+            raise ValueError(f"{says}specified default runtime '{default}' does not exist")
+        return settings
+
+    def require(self) -> None:
+        """Raises ``ENGINE_REFUSED`` while it does not run."""
+        if not self.running:
+            raise Trouble(Problem.ENGINE_REFUSED, f"dial unix {self.spec.socket}: connect: connection refused")
+
+    def _take(self, settings: dict[str, Any]) -> None:
+        """Takes over what the file names, each setting as a whole."""
+        if "runtimes" in settings:
+            named = {name: str(runtime.get("path", "")) for name, runtime in settings["runtimes"].items()}
+            self.runtimes = {**self.spec.runtimes, **named}
+        self.default_runtime = settings.get("default-runtime", self.default_runtime)
+        self.live_restore = settings.get("live-restore", self.live_restore)
+
+
+def finish(box: Box, code: int) -> None:
+    """The container's command has ended with ``code``."""
+    box.info = replace_state(box.info, "exited", code)
+
+
+def replace_state(info: ContainerInfo, state: str, code: int = 0, error: str = "") -> ContainerInfo:
+    """``info`` in another state."""
+    return replace(info, state=state, exit_code=code, error=error)

@@ -1,0 +1,368 @@
+"""The simulated Docker engine."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shlex
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from wizard.demo import pull as stream
+from wizard.demo.daemon import Box, Daemon, finish, replace_state
+from wizard.demo.files import Identity
+from wizard.demo.registry import SimRegistry
+from wizard.demo.shell import Captured, Exit, Interpreter, ToySession, missing
+from wizard.demo.spec import Answer, Spec
+from wizard.model.container import KEEP_ALIVE, READY, ContainerSpec, check_name
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel
+from wizard.model.image import ImageReference
+from wizard.model.machine import (
+    ContainerInfo,
+    DaemonProcess,
+    Endpoint,
+    EngineInfo,
+    EngineKind,
+    ExecResult,
+    ImageInfo,
+)
+from wizard.model.secret import Secret
+
+_READ_WRITE = 6
+_KILLED = 137
+_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def go_arch(arch: str) -> str:
+    """Go's name of a machine's architecture, which is Docker's."""
+    return _GO_ARCH.get(arch, arch)
+
+
+class SimEngine:
+    """``Engine``. ``pace`` is the seconds that a pull takes for a megabyte."""
+
+    def __init__(self, spec: Spec, daemon: Daemon, user: Identity, registry: SimRegistry, pace: float) -> None:
+        self._spec = spec
+        self._daemon = daemon
+        self._user = user
+        self._registry = registry
+        self._pace = pace
+        self._lock = threading.RLock()
+
+    # --- the daemon ---
+
+    def endpoint(self) -> Endpoint:
+        return Endpoint(f"unix://{self._spec.docker.socket}", "default")
+
+    def ping(self) -> None:
+        socket = self._spec.docker.socket
+        node = self._daemon.tree.at(socket, self._user)
+        if node is None:
+            raise Trouble(
+                Problem.ENGINE_MISSING, f"dial unix {socket}: connect: no such file or directory", subject=socket
+            )
+        if not (self._user.may(node, 4) and self._user.may(node, 2)):
+            raise Trouble(Problem.ENGINE_PERMISSION, f"dial unix {socket}: connect: permission denied", subject=socket)
+        self._daemon.require()
+
+    def info(self) -> EngineInfo:
+        self.ping()
+        docker = self._spec.docker
+        return EngineInfo(
+            kind=EngineKind.ENGINE,
+            version=docker.version,
+            api_version=docker.api_version,
+            os=self._spec.os.name,
+            arch=go_arch(self._spec.os.arch),
+            runtimes=dict(self._daemon.runtimes),
+            default_runtime=self._daemon.default_runtime,
+            root_dir=docker.root_dir,
+            storage_driver=docker.storage_driver,
+            containerd_store=docker.containerd_store,
+            live_restore=self._daemon.live_restore,
+            containers_running=sum(box.info.running for box in self._daemon.boxes.values()),
+            name=self._spec.os.hostname,
+            cgroup_driver=docker.cgroup_driver,
+        )
+
+    def daemon(self) -> DaemonProcess | None:
+        docker = self._spec.docker
+        return DaemonProcess(docker.pid, docker.argv, docker.unit) if self._daemon.running else None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    # --- images ---
+
+    def image(self, reference: str) -> ImageInfo | None:
+        self.ping()
+        return self._image(reference)
+
+    def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
+        self.ping()
+        manifest = self._registry.manifest(reference, key, go_arch(self._spec.os.arch))
+        if self._image(str(reference)) is not None:
+            yield from stream.up_to_date(reference, manifest.digest)
+            return
+        yield from stream.messages(reference, manifest.digest, manifest.layers, frozenset(), self._pace, cancel)
+        image = self._registry.unpacked(reference)
+        self._daemon.tree.use(self._spec.docker.root_dir, image.size)
+        self._daemon.images[str(reference)] = image
+
+    def _image(self, text: str) -> ImageInfo | None:
+        for image in self._daemon.images.values():
+            if image.id == text or (len(text) >= 12 and image.id.removeprefix("sha256:").startswith(text)):
+                return image
+        try:
+            wanted = str(ImageReference.parse(text))
+        except Trouble:
+            return None
+        for name, image in self._daemon.images.items():
+            if wanted == name or wanted in image.repo_digests:
+                return image
+        return None
+
+    # --- containers ---
+
+    def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
+        self.ping()
+        return tuple(box.info for box in self._daemon.boxes.values() if all or box.info.running)
+
+    def container(self, name: str) -> ContainerInfo | None:
+        self.ping()
+        box = self._find(name)
+        return None if box is None else box.info
+
+    def create(self, spec: ContainerSpec) -> str:
+        self.ping()
+        check_name(spec.name)
+        with self._lock:
+            runtime = spec.runtime or self._daemon.default_runtime
+            if runtime not in self._daemon.runtimes:
+                raise Trouble(Problem.RUNTIME_UNKNOWN, f"unknown or invalid runtime name: {runtime}", subject=runtime)
+            for mount in spec.mounts:
+                if self._daemon.tree.at(mount.source) is None:
+                    raise Trouble(
+                        Problem.BIND_SOURCE_MISSING,
+                        f'invalid mount config for type "bind": bind source path does not exist: {mount.source}',
+                        subject=mount.source,
+                    )
+            image = self._image(spec.image)
+            if image is None:
+                raise Trouble(Problem.IMAGE_MISSING, f"No such image: {spec.image}", subject=spec.image)
+            if any(box.info.name == spec.name for box in self._daemon.boxes.values()):
+                raise Trouble(
+                    Problem.NAME_TAKEN,
+                    f'Conflict. The container name "/{spec.name}" is already in use.',
+                    subject=spec.name,
+                )
+            box_id = hashlib.sha256(f"{spec.name} {len(self._daemon.boxes)}".encode()).hexdigest()
+            self._daemon.boxes[box_id] = Box(
+                info=ContainerInfo(
+                    id=box_id,
+                    name=spec.name,
+                    image=spec.image,
+                    image_id=image.id,
+                    state="created",
+                    labels=dict(spec.labels),
+                    mounts=spec.mounts,
+                    runtime=runtime,
+                    created=datetime.now(timezone.utc).isoformat(),
+                ),
+                command=spec.command or image.command,
+                gpus=spec.gpus.any and (spec.device_request or runtime == "nvidia"),
+                device_request=spec.device_request,
+                memlock=spec.memlock,
+                tty=spec.tty,
+                env=dict(spec.env),
+            )
+            return box_id
+
+    def start(self, container_id: str) -> None:
+        self.ping()
+        with self._lock:
+            box = self._box(container_id)
+            if box.info.running:
+                return
+            try:
+                self._check_start(box)
+            except Trouble as trouble:
+                box.info = replace(box.info, error=trouble.text)
+                raise
+            box.info = replace_state(box.info, "running")
+            if box.command == KEEP_ALIVE:
+                box.output += f"{READY}\n"
+            elif not _stays(box):
+                captured = Captured(limit=60.0)
+                code = self._run(box, box.command, captured)
+                box.output += captured.text[1] + captured.text[2]
+                finish(box, code)
+
+    def stop(self, container_id: str, timeout: float = 10.0) -> None:
+        self.ping()
+        box = self._box(container_id)
+        if box.info.running:
+            # Only ours listens to the polite request; a plain sleep has to be killed.
+            finish(box, 0 if box.command == KEEP_ALIVE and timeout > 0 else _KILLED)
+
+    def remove(self, container_id: str, *, force: bool = False) -> None:
+        self.ping()
+        with self._lock:
+            box = self._find(container_id)
+            if box is None:
+                return
+            if box.info.running and not force:
+                raise Trouble(
+                    Problem.ENGINE_OTHER,
+                    f"You cannot remove a running container {box.info.id}. Stop the container before attempting "
+                    "removal or force remove",
+                    subject=box.info.name,
+                )
+            del self._daemon.boxes[box.info.id]
+
+    def logs(self, container_id: str, lines: int = 20) -> str:
+        self.ping()
+        return "".join(self._box(container_id).output.splitlines(keepends=True)[-lines:])
+
+    def run_in(self, container_id: str, argv: tuple[str, ...], *, timeout: float = 30.0) -> ExecResult:
+        box = self._running(container_id)
+        captured = Captured(limit=timeout)
+        code = self._run(box, argv, captured)
+        return ExecResult(code, captured.text[1].encode(), captured.text[2].encode())
+
+    def open_exec(
+        self,
+        container_id: str,
+        argv: tuple[str, ...],
+        *,
+        tty: bool,
+        env: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> ToySession:
+        box = self._running(container_id)
+        return ToySession(self._interpreter(box, env or {}), argv, tty=tty, size=size)
+
+    # --- helpers ---
+
+    def _find(self, name: str) -> Box | None:
+        boxes = self._daemon.boxes
+        if name in boxes:
+            return boxes[name]
+        for box in boxes.values():
+            if box.info.name == name.removeprefix("/"):
+                return box
+        short = [box for key, box in boxes.items() if name and key.startswith(name)]
+        return short[0] if len(short) == 1 else None
+
+    def _box(self, name: str) -> Box:
+        box = self._find(name)
+        if box is None:
+            raise Trouble(Problem.CONTAINER_MISSING, f"No such container: {name}", subject=name)
+        return box
+
+    def _running(self, name: str) -> Box:
+        self.ping()
+        box = self._box(name)
+        if not box.info.running:
+            raise Trouble(
+                Problem.CONTAINER_NOT_RUNNING, f"Container {box.info.id} is not running", subject=box.info.name
+            )
+        return box
+
+    def _check_start(self, box: Box) -> None:
+        """What a real engine finds out at the start of a container, not before."""
+        if box.memlock and not self._spec.docker.memlock:
+            raise Trouble(
+                Problem.RLIMIT_REFUSED,
+                "OCI runtime create failed: error setting rlimit type 8: operation not permitted: unknown",
+                subject=box.info.name,
+            )
+        if box.device_request and not self._daemon.gpu_hook:
+            raise Trouble(
+                Problem.GPU_DRIVER_NOT_SELECTED,
+                'could not select device driver "" with capabilities: [[gpu]]',
+                subject=box.info.name,
+            )
+        if box.info.runtime not in self._daemon.runtimes:
+            raise Trouble(
+                Problem.RUNTIME_UNKNOWN,
+                f"unknown or invalid runtime name: {box.info.runtime}",
+                subject=box.info.runtime,
+            )
+        program = posixpath.join("/usr/bin", self._daemon.runtimes[box.info.runtime])
+        if self._daemon.tree.at(program) is None:
+            raise Trouble(
+                Problem.RUNTIME_BROKEN,
+                f"OCI runtime create failed: unable to retrieve OCI runtime error: fork/exec {program}: "
+                "no such file or directory: unknown",
+                subject=box.info.runtime,
+            )
+        if box.gpus and self._spec.driver.problem:
+            raise Trouble(
+                Problem.RUNTIME_BROKEN,
+                "OCI runtime create failed: nvidia-container-cli: initialization error: load library failed: "
+                "libnvidia-ml.so.1: cannot open shared object file: no such file or directory: unknown",
+                subject=box.info.name,
+            )
+        if not self._interpreter(box, {}).has(box.command[0]):
+            raise Trouble(
+                Problem.NOT_EXECUTABLE,
+                missing(box.command[0]).replace("exec failed", "create failed", 1),
+                subject=box.command[0],
+            )
+
+    def _run(self, box: Box, argv: tuple[str, ...], captured: Captured) -> int:
+        interpreter = self._interpreter(box, {})
+        if not interpreter.has(argv[0]):
+            captured.write(1, missing(argv[0]) + "\n")
+            return 127
+        try:
+            return interpreter.run(argv, captured)
+        except Exit as end:
+            return end.code
+        except Trouble as trouble:
+            if trouble.kind is Problem.COMMAND_TIMEOUT:
+                raise Trouble(trouble.kind, subject=shlex.join(argv)) from trouble
+            raise
+
+    def _interpreter(self, box: Box, env: Mapping[str, str]) -> Interpreter:
+        inside = self._spec.inside
+        folders = {"/": (), **inside.folders, **{mount.target: () for mount in box.info.mounts}}
+        answers = {tuple(shlex.split(line)): answer for line, answer in inside.commands.items()}
+        if box.gpus:
+            folders["/dev"] = (*folders.get("/dev", ()), *_devices(self._spec))
+            answers[("nvidia-smi", "-L")] = Answer(stdout=gpu_list(self._spec))
+        return Interpreter(
+            inside=inside,
+            answers=answers,
+            folders=folders,
+            hostname=box.info.id[:12],
+            env={
+                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": "/root",
+                **box.env,
+                **env,
+            },
+            folder=inside.folder,
+        )
+
+
+def gpu_list(spec: Spec) -> str:
+    """What ``nvidia-smi -L`` prints."""
+    return "".join(f"GPU {number}: {gpu.name} (UUID: {gpu.uuid})\n" for number, gpu in enumerate(spec.gpus))
+
+
+def _devices(spec: Spec) -> tuple[str, ...]:
+    return (*(f"nvidia{number}" for number in range(len(spec.gpus))), "nvidia-uvm", "nvidiactl")
+
+
+def _stays(box: Box) -> bool:
+    """Whether the container's command goes on until it is stopped."""
+    words = (posixpath.basename(box.command[0]), *box.command[1:])
+    if words[0] in ("sh", "bash", "cat"):
+        return box.tty and len(words) == 1
+    return words[0] == "sleep" or words[:2] == ("tail", "-f")
