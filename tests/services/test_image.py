@@ -1,0 +1,302 @@
+"""The choice of the image, and what it would take, on scripted and simulated machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from wizard.demo.machine import build
+from wizard.host.ports import Host
+from wizard.model.errors import Problem, Trouble
+from wizard.model.image import ImageReference, Layer, Manifest
+from wizard.model.machine import DiskSpace, EngineInfo, EngineKind, Gpu, GpuReport, ImageInfo
+from wizard.model.secret import Secret
+from wizard.services import image
+
+NAME = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
+DIGEST = "sha256:" + "d" * 64
+CONFIG = "sha256:" + "c" * 64
+
+
+def report(*gpus: tuple[str, tuple[int, int] | None], driver: str = "535.54.03") -> GpuReport:
+    found = tuple(Gpu(index, name, 6 * 1024**3, capability) for index, (name, capability) in enumerate(gpus))
+    return GpuReport(driver, "12.2", found)
+
+
+def tags(advice: image.Advice) -> list[str]:
+    return [choice.tag for choice in advice.alternatives]
+
+
+# --- the recommendation ---
+
+
+def test_an_ordinary_card() -> None:
+    advice = image.recommend(report(("NVIDIA GeForce RTX 2060", (7, 5))))
+    assert advice.recommended is not None
+    assert (advice.recommended.image, advice.recommended.confidence) == (NAME, "good")
+    assert tags(advice) == ["19.05-py3", "22.12-tf1-py3"]
+    assert advice.advice == ()
+
+
+def test_alternatives_need_the_right_driver_too() -> None:
+    assert tags(image.recommend(report(("GeForce RTX 2060", (7, 5)), driver="455.23"))) == ["19.05-py3"]
+    assert tags(image.recommend(report(("GeForce GTX 1080", (6, 1)), driver="418.40"))) == []
+    assert tags(image.recommend(report(("GeForce GTX 1080", (6, 1)), driver="430.50"))) == ["19.10-py3"]
+
+
+def test_an_old_driver_gets_an_old_image_and_a_word_about_it() -> None:
+    advice = image.recommend(report(("GeForce RTX 2060", (7, 5)), driver="430.50"))
+    assert advice.recommended is not None
+    assert advice.recommended.tag == "19.05-py3"
+    assert "430.50" in advice.recommended.reason
+    assert len(advice.advice) == 1
+    assert "455" in advice.advice[0]
+
+
+def test_a_driver_that_is_too_old() -> None:
+    advice = image.recommend(report(("GeForce GTX 1080", (6, 1)), driver="390.157"))
+    assert advice.recommended is None
+    assert [(choice.tag, choice.confidence) for choice in advice.alternatives] == [
+        ("18.08-py3", "low"),
+        ("20.11-tf1-py3", "cpu"),
+    ]
+    assert "390.157" in advice.advice[0]
+    assert "455" in advice.advice[0]
+    assert "580" in advice.advice[1]  # the newest driver would leave this GPU behind
+
+
+def test_turing_is_not_told_to_stay_below_a_driver() -> None:
+    advice = image.recommend(report(("GeForce RTX 2060", (7, 5)), driver="390.157"))
+    assert tags(advice) == ["20.11-tf1-py3"]
+    assert not any("580" in line for line in advice.advice)
+
+
+@pytest.mark.parametrize(("name", "capability"), [("Tesla K80", (3, 7)), ("NVIDIA GeForce RTX 5090", (12, 0))])
+def test_a_gpu_that_no_image_knows(name: str, capability: tuple[int, int]) -> None:
+    advice = image.recommend(report((name, capability)))
+    assert advice.recommended is None
+    assert [(choice.tag, choice.confidence) for choice in advice.alternatives] == [("20.11-tf1-py3", "cpu")]
+    assert name in advice.advice[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "driver", "tag"),
+    [
+        ("NVIDIA L40S", "470.82.01", "22.12-tf1-py3"),
+        ("NVIDIA GeForce RTX 4090", "470.82.01", None),
+        ("NVIDIA L40S", "460.91.03", None),
+        ("", "470.82.01", None),
+    ],
+)
+def test_data_center_boards_may_run_newer_images(name: str, driver: str, tag: str | None) -> None:
+    advice = image.recommend(report((name, (8, 9)), driver=driver))
+    assert (advice.recommended.tag if advice.recommended else None) == tag
+
+
+def test_what_was_only_concluded_is_called_probable() -> None:
+    ada = image.recommend(report(("NVIDIA GeForce RTX 4080", (8, 9))))
+    assert [(choice.tag, choice.confidence) for choice in ada.alternatives] == [("23.03-tf1-py3", "probable")]
+    hopper = image.recommend(report(("NVIDIA H100 80GB HBM3", (9, 0))))
+    assert hopper.recommended is not None
+    assert (hopper.recommended.tag, hopper.recommended.confidence) == ("23.03-tf1-py3", "probable")
+    assert [(choice.tag, choice.confidence) for choice in hopper.alternatives] == [("22.12-tf1-py3", "probable")]
+    assert any("Rehearse" in line for line in hopper.advice)
+
+
+def test_newer_images_say_what_they_lack() -> None:
+    lines = image.recommend(report(("NVIDIA GeForce RTX 4080", (8, 9)))).advice
+    assert any("OpenSeq2Seq is not inside" in line for line in lines)
+    assert any("Python 3.8" in line for line in lines)
+
+
+def test_of_several_gpus_the_newest_decides() -> None:
+    advice = image.recommend(report(("GeForce RTX 2060", (7, 5)), ("GeForce RTX 4080", (8, 9)), ("GTX 980", (5, 2))))
+    assert advice.recommended is not None
+    assert advice.recommended.tag == "22.12-tf1-py3"
+    assert advice.gpu is not None
+    assert advice.gpu.index == 1
+    assert [line for line in advice.advice if "GPU 2 (GTX 980)" in line]
+    assert not [line for line in advice.advice if "GPU 0" in line]
+
+
+def test_a_gpu_without_an_image_leaves_the_choice_to_the_next() -> None:
+    advice = image.recommend(report(("GeForce RTX 2060", (7, 5)), ("GeForce RTX 5090", (12, 0))))
+    assert advice.recommended is not None
+    assert advice.recommended.tag == "20.11-tf1-py3"
+    assert advice.gpu is not None
+    assert advice.gpu.index == 0
+    assert any("GPU 1 (GeForce RTX 5090)" in line for line in advice.advice)
+
+
+@pytest.mark.parametrize("machine", [None, GpuReport("535.54.03", "12.2", ())])
+def test_without_a_gpu_there_is_the_cpu(machine: GpuReport | None) -> None:
+    advice = image.recommend(machine)
+    assert advice.recommended is not None
+    assert (advice.recommended.tag, advice.recommended.confidence) == ("20.11-tf1-py3", "cpu")
+    assert advice.gpu is None
+    assert "CPU" in advice.advice[0]
+    assert image.to_json(advice)["gpu"] is None
+
+
+def test_a_driver_that_does_not_say_what_its_gpu_can_do() -> None:
+    advice = image.recommend(report(("GRID V100", None)))
+    assert advice.recommended is not None
+    assert (advice.recommended.tag, advice.recommended.confidence) == ("20.11-tf1-py3", "unknown")
+
+
+def test_a_driver_without_a_version() -> None:
+    advice = image.recommend(report(("GeForce RTX 2060", (7, 5)), driver=""))
+    assert advice.recommended is not None
+    assert advice.recommended.tag == "20.11-tf1-py3"
+    assert any("could not be read" in line for line in advice.advice)
+
+
+def test_the_document() -> None:
+    document = image.to_json(image.recommend(report(("NVIDIA GeForce RTX 2060", (7, 5)))))
+    assert document["gpu"] == {
+        "index": 0,
+        "name": "NVIDIA GeForce RTX 2060",
+        "memory_bytes": 6 * 1024**3,
+        "capability": "7.5",
+        "driver": "535.54.03",
+    }
+    assert document["recommended"].keys() == {"image", "tag", "reason", "confidence"}
+    assert [choice["tag"] for choice in document["alternatives"]] == ["19.05-py3", "22.12-tf1-py3"]
+    assert image.to_json(image.recommend(report(("Tesla K80", (3, 7)))))["recommended"] is None
+
+
+def test_the_whole_list_is_newest_first() -> None:
+    listed = image.known()
+    assert (len(listed), listed[0].tag, listed[-1].tag) == (55, "23.03-tf1-py3", "18.06-py3")
+
+
+@pytest.mark.parametrize("capability", [(6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (12, 0), (5, 2)])
+@pytest.mark.parametrize("driver", ["390.157", "410.48", "418.87", "440.33", "450.80", "470.82", "525.85", "580.65"])
+def test_every_text_is_filled_in(capability: tuple[int, int], driver: str) -> None:
+    advice = image.recommend(report(("", capability), driver=driver))
+    texts = [*advice.advice, *(choice.reason for choice in advice.alternatives)]
+    texts += [advice.recommended.reason] if advice.recommended else []
+    assert texts
+    assert not [text for text in texts if "{" in text or "}" in text or "  " in text or not text.endswith(".")]
+
+
+# --- what it would take ---
+
+
+@dataclass
+class _Engine:
+    kind: EngineKind = EngineKind.ENGINE
+    here: ImageInfo | None = None
+    containerd: bool = False
+
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            *(self.kind, "26.1", "1.45", "Debian", "arm64", {}, "runc", "/somewhere/docker", "overlay2"),
+            *(self.containerd, False, 0, "box"),
+        )
+
+    def image(self, reference: str) -> ImageInfo | None:
+        assert reference == NAME
+        return self.here
+
+
+@dataclass
+class _Registry:
+    answer: Manifest | Problem
+
+    def manifest(self, reference: ImageReference, key: Secret | None, arch: str) -> Manifest:
+        assert (str(reference), arch) == (NAME, "arm64")
+        if isinstance(self.answer, Problem):
+            raise Trouble(self.answer)
+        return self.answer
+
+
+@dataclass
+class _Files:
+    asked: str = ""
+    refuse: bool = False
+
+    def disk(self, path: str) -> DiskSpace:
+        self.asked = path
+        if self.refuse:
+            raise Trouble(Problem.FILE_PERMISSION)
+        return DiskSpace(path, 500, 400)
+
+
+MANIFEST = Manifest(
+    ImageReference.parse(NAME), DIGEST, CONFIG, 10, (Layer("sha256:" + "a" * 64, 1000),), anonymous=True
+)
+PULLED = ImageInfo("sha256:1", (NAME,), (f"nvcr.io/nvidia/tensorflow@{DIGEST}",), 5000)
+OTHER = ImageInfo("sha256:2", (NAME,), ("nvcr.io/nvidia/tensorflow@sha256:" + "e" * 64,), 5000)
+
+
+def host(engine: _Engine, answer: Manifest | Problem, files: _Files | None = None) -> Host:
+    simulated = build("healthy")
+    return replace(simulated, engine=engine, registry=_Registry(answer), files=files or _Files())  # type: ignore[arg-type]
+
+
+def test_what_a_download_takes() -> None:
+    files = _Files()
+    plan = image.inspect(host(_Engine(), MANIFEST, files), NAME, None)
+    assert (plan.manifest, plan.here, plan.bytes_total, plan.bytes_here) == (MANIFEST, None, 1010, 0)
+    assert (plan.disk_needed, plan.disk_free, files.asked) == (3030, 400, "/somewhere/docker")
+
+
+@pytest.mark.parametrize("here", [PULLED, replace(PULLED, id=CONFIG, repo_digests=())], ids=["pulled", "loaded"])
+def test_an_image_that_is_here_takes_nothing(here: ImageInfo) -> None:
+    plan = image.inspect(host(_Engine(here=here), MANIFEST), NAME, None)
+    assert (plan.here, plan.bytes_total, plan.bytes_here, plan.disk_needed) == (here, 1010, 1010, 0)
+
+
+def test_another_image_of_the_same_name_is_not_it() -> None:
+    plan = image.inspect(host(_Engine(here=OTHER), MANIFEST), NAME, None)
+    assert (plan.here, plan.bytes_here, plan.disk_needed) == (None, 0, 3030)
+
+
+def test_without_the_registry_an_image_that_is_here_will_do() -> None:
+    plan = image.inspect(host(_Engine(here=OTHER), Problem.REGISTRY_UNREACHABLE), NAME, None)
+    assert (plan.manifest, plan.here, plan.bytes_total, plan.disk_needed) == (None, OTHER, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("here", "kind"),
+    [
+        (None, Problem.REGISTRY_UNREACHABLE),
+        (None, Problem.DNS),
+        (PULLED, Problem.TAG_MISSING),
+        (None, Problem.KEY_WANTED),
+    ],
+)
+def test_what_the_registry_says_against_it_is_passed_on(here: ImageInfo | None, kind: Problem) -> None:
+    with pytest.raises(Trouble) as caught:
+        image.inspect(host(_Engine(here=here), kind), NAME, None)
+    assert caught.value.kind is kind
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(Trouble) as caught:
+        image.inspect(host(_Engine(), MANIFEST), "not an image", None)
+    assert caught.value.kind is Problem.IMAGE_NAME_INVALID
+
+
+@pytest.mark.parametrize(
+    ("engine", "files", "asked", "free"),
+    [
+        (_Engine(containerd=True), _Files(), "/var/lib/containerd", 400),
+        (_Engine(EngineKind.ROOTLESS), _Files(), "/somewhere/docker", 400),
+        (_Engine(EngineKind.REMOTE), _Files(), "", None),
+        (_Engine(EngineKind.DESKTOP), _Files(), "", None),
+        (_Engine(), _Files(refuse=True), "/somewhere/docker", None),
+    ],
+)
+def test_free_space_is_that_of_the_engine(engine: _Engine, files: _Files, asked: str, free: int | None) -> None:
+    assert image.inspect(host(engine, MANIFEST, files), NAME, None).disk_free == free
+    assert files.asked == asked
+
+
+def test_a_simulated_machine_answers_too() -> None:
+    plan = image.inspect(build("healthy"), NAME, None)
+    assert plan.bytes_total is not None
+    assert plan.disk_needed == 3 * plan.bytes_total
+    assert plan.disk_free is not None

@@ -1,0 +1,1 @@
+"""What is done for the user: one module behind each screen."""

@@ -1,0 +1,368 @@
+"""The NGC account: what a key is for, reading one that was pasted, keeping it, and asking the registry about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from wizard.host.ports import Host
+from wizard.model.errors import NETWORK, Problem, Trouble
+from wizard.model.finding import Link
+from wizard.model.i18n import N_, _
+from wizard.model.image import ImageReference
+from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.secret import Secret
+from wizard.services import words
+from wizard.services.words import Explained
+
+SIGN_UP_URL = "https://ngc.nvidia.com/signin"
+KEY_PAGE_URL = "https://org.ngc.nvidia.com/setup/api-keys"
+CATALOG_URL = "https://catalog.ngc.nvidia.com/orgs/nvidia/containers/tensorflow"
+
+LONGEST = 1024
+_NGC = "nvcr.io"
+
+
+# --- what is said about keys -------------------------------------------------------------------------------------
+
+
+def steps() -> tuple[str, ...]:
+    """How to make a key, one short translated line a step."""
+    return (
+        _("Open {url} in any browser, also on another computer.").format(url=KEY_PAGE_URL),
+        _("Sign in, or make a free NVIDIA account: {url}").format(url=SIGN_UP_URL),
+        _('Press "Generate Personal Key" and give it any name.'),
+        _('Under "Services Included" choose "NGC Catalog".'),
+        _("Choose when the key should expire, then generate it."),
+        _("Copy the key at once: NGC shows it only this one time."),
+    )
+
+
+def links() -> tuple[Link, ...]:
+    """The pages that belong to an account."""
+    return (
+        Link(_("Make a key"), KEY_PAGE_URL),
+        Link(_("Sign up"), SIGN_UP_URL),
+        Link(_("The image in the NGC catalog"), CATALOG_URL),
+    )
+
+
+# --- reading a key -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A key as it was typed or pasted. ``kind`` is ``personal``, ``legacy`` or ``unknown``; ``notes`` are translated
+    lines about what was cleaned off and what looks odd.
+    """
+
+    key: Secret
+    kind: str
+    notes: tuple[str, ...] = ()
+
+
+# Shapes: trufflehog's detectors and NVIDIA's SDK. Keys from NVIDIA's other services have other lengths, so that a
+# length is worth a note and no more.
+_PERSONAL_LENGTH = 70
+_SHORTEST = 12
+_LEGACY = re.compile(r"[A-Za-z0-9]{84}")
+_PREFIXES = (
+    (re.compile(r"(?:export\s+)?NGC(?:_CLI)?_(?:API|APP)_KEY\s*=\s*"), N_("The variable's name in front was removed.")),
+    (re.compile(r"apikey\s*[=:]\s*", re.IGNORECASE), N_('The word "apikey" in front was removed.')),
+    (
+        re.compile(r"\$oauthtoken\s*:\s*"),
+        N_('"$oauthtoken:" in front was removed: that is the user name, not the key.'),
+    ),
+)
+_QUOTES = ("\"'`", "“”", "‘’", "«»", "<>")
+_EDGES = re.compile(r"\A[\s\ufeff\u200b\u2060]+|[\s\ufeff\u200b\u2060]+\Z")
+"""Blanks around a key, also those that cannot be seen."""
+_MISTAKES = (
+    (
+        re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE),
+        N_("This is the key's ID: NGC shows the key itself only once, so make a new one."),
+    ),
+    (re.compile(r"https?://.*"), N_("This is the address of a web page.")),
+    (re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+"), N_("This is an e-mail address.")),
+    (re.compile(r"(?:gh[pousr]_|github_pat_).*"), N_("This is a key for GitHub.")),
+    (re.compile(r"sk-.*"), N_("This is a key for another service, such as OpenAI.")),
+    (re.compile(r"dckr_[a-z]+_.*"), N_("This is a key for Docker Hub.")),
+    (re.compile(r"hf_.*"), N_("This is a key for Hugging Face.")),
+    (re.compile(r"glpat-.*"), N_("This is a key for GitLab.")),
+    (re.compile(r"AKIA[A-Z0-9]{12,}"), N_("This is a key for Amazon's cloud.")),
+    (re.compile(r"nvapi-.*[*…].*"), N_("This is the shortened form that NGC shows later, not the key itself.")),
+)
+
+
+def read_key(text: str) -> Entered:
+    """The key in ``text``, without what a copy brings along. Raises ``KEY_SHAPE`` with a hint when there is none; the
+    text itself is in no message.
+    """
+    if len(text) > LONGEST:
+        raise _no_key(_("It is much too long."))
+    key, notes = _cleaned(text)
+    if not key:
+        raise _no_key(_("Nothing was entered."))
+    if re.search(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", key):
+        raise _no_key(_("It has more than one line."))
+    for pattern, hint in _MISTAKES:
+        if pattern.fullmatch(key):
+            raise _no_key(_(hint))
+    if re.search(r"\s", key):
+        raise _no_key(_("There is a space in it."))
+    if not key.isascii():
+        raise _no_key(_("A character in it is not a plain letter or digit."))
+    if not key.isprintable():
+        raise _no_key(_("There is an invisible character in it."))
+    if len(key) < _SHORTEST:
+        raise _no_key(_("It is too short."))
+    if key.startswith("nvapi-"):
+        kind = "personal"
+        if len(key) != _PERSONAL_LENGTH:
+            notes.append(
+                _("The key has {length} characters; most have {usual}. Was all of it copied?").format(
+                    length=len(key), usual=_PERSONAL_LENGTH
+                )
+            )
+    elif _LEGACY.fullmatch(key):
+        kind = "legacy"
+        notes.append(_("This is an API key of the old kind; NGC may stop taking it one day."))
+    else:
+        kind = "unknown"
+        notes.append(_("This does not look like a key from NGC; it is used as it is."))
+    return Entered(Secret(key), kind, tuple(notes))
+
+
+def _cleaned(text: str) -> tuple[str, list[str]]:
+    """``text`` without surrounding blanks, quotes and prefixes, and a note for each that a person could have meant."""
+    notes: list[str] = []
+    key = _EDGES.sub("", text)
+    while True:
+        before = key
+        for pair in _QUOTES:
+            if len(key) > 1 and key[0] in pair and key[-1] in pair:
+                key = _EDGES.sub("", key[1:-1])
+                notes.append(_("The quotes around the key were removed."))
+        for pattern, note in _PREFIXES:
+            match = pattern.match(key)
+            if match:
+                key = _EDGES.sub("", key[match.end() :])
+                notes.append(_(note))
+        if key == before:
+            return key, list(dict.fromkeys(notes))
+
+
+def _no_key(hint: str) -> Trouble:
+    return Trouble(Problem.KEY_SHAPE, hint=hint)
+
+
+# --- keeping it --------------------------------------------------------------------------------------------------
+
+
+def current(host: Host) -> tuple[Secret, KeyPlace] | None:
+    """The key that would be used, and where it lies."""
+    return host.keys.get()
+
+
+def places(host: Host) -> tuple[KeyStoreInfo, ...]:
+    """Every place for a key, in the order in which one is looked for."""
+    return host.keys.places()
+
+
+def save(host: Host, key: Secret, place: KeyPlace) -> None:
+    """Keeps the key in ``place``, and there only. Raises as ``KeyStore.save``."""
+    host.keys.save(key, place)
+
+
+def forget(host: Host) -> tuple[KeyPlace, ...]:
+    """Removes the key wherever this program put it; the places that held one. ``elsewhere`` tells what is left."""
+    return host.keys.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A file of another program that holds a key for NGC. ``owner`` is that program's name, ``how`` the command that
+    removes it there (empty: by hand). The key itself was not kept.
+    """
+
+    path: str
+    owner: str
+    how: str = ""
+
+
+def elsewhere(host: Host) -> tuple[Elsewhere, ...]:
+    """Other programs' files on this machine that hold an NGC key. They are read, never used, never changed."""
+    docker = host.environ.get("DOCKER_CONFIG") or f"{host.home}/.docker"
+    ngc = f"{host.environ.get('NGC_CLI_HOME') or host.home}/.ngc"
+    found = [
+        Elsewhere(path, "Docker", f"docker logout {_NGC}")
+        for path in (f"{docker}/config.json",)
+        if _docker_holds_key(_text(host, path))
+    ]
+    for name in ("config", "config.BAK", "meta_data"):
+        if _ngc_holds_key(_text(host, f"{ngc}/{name}")):
+            found.append(Elsewhere(f"{ngc}/{name}", "NGC CLI"))
+    return tuple(found)
+
+
+def where_json(host: Host) -> dict[str, Any]:
+    """The places for a key, which of them is used, and what other programs hold: the document of ``key where``."""
+    infos = places(host)
+    return {
+        "used": next((info.place.value for info in infos if info.holds_key), None),
+        "places": [
+            {
+                "place": info.place.value,
+                "usable": info.usable,
+                "holds_key": info.holds_key,
+                "detail": info.detail,
+                "problem": info.problem,
+            }
+            for info in infos
+        ],
+        "elsewhere": [{"path": item.path, "owner": item.owner, "how": item.how} for item in elsewhere(host)],
+    }
+
+
+def _text(host: Host, path: str) -> str:
+    try:
+        content = host.files.read(path)
+    except Trouble:  # what this user may not read is not a key that they left behind
+        return ""
+    return content.data.decode("utf-8", "replace") if content else ""
+
+
+def _docker_holds_key(text: str) -> bool:
+    """Whether Docker's config.json has a login for NGC, in the file itself or with a credential helper."""
+    try:
+        config = json.loads(text)
+    except ValueError:
+        return False
+    auths = config.get("auths") if isinstance(config, dict) else None
+    if not isinstance(auths, dict):
+        return False
+    # An entry without a login of its own is how Docker notes that its credential helper has one.
+    return any(
+        bool(login) or "credsStore" in config
+        for server, login in auths.items()
+        if re.fullmatch(rf"(?:https?://)?{re.escape(_NGC)}(?:/.*)?", server)
+    )
+
+
+def _ngc_holds_key(text: str) -> bool:
+    return re.search(r"\bapikey[\"']?[ \t]*[=:][ \t]*[\"']?(?!no-apikey\b)[A-Za-z0-9]", text) is not None
+
+
+# --- asking the registry -----------------------------------------------------------------------------------------
+
+
+class KeyState(str, Enum):
+    """What the registry's answer means for a key and an image."""
+
+    ACCEPTED = "accepted"
+    """the image wants a key, and this one opens it"""
+    NOT_NEEDED = "not-needed"
+    """the image is public: the key was not even asked for"""
+    NO_KEY = "no-key"
+    """the image wants a key, and there is none"""
+    NOT_SENT = "not-sent"
+    """the image wants a key, and this registry must not be given ours"""
+    REFUSED = "refused"
+    """wrong, expired or revoked"""
+    NOT_ENTITLED = "not-entitled"
+    """the key is fine, but not for this image"""
+    LICENCE = "licence"
+    """the image's terms have to be accepted first"""
+    NO_IMAGE = "no-image"
+    """there is no such image or tag"""
+    NOT_CHECKED = "not-checked"
+    """the registry could not be asked; nothing is known about the key"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """What came of asking. ``accepted``: the image can be had; ``anonymous``: even without a key. ``problem`` is the
+    kind of what stands in the way, None when nothing does.
+    """
+
+    image: str
+    state: KeyState
+    explained: Explained
+    problem: Problem | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.problem is None
+
+    @property
+    def anonymous(self) -> bool:
+        return self.state is KeyState.NOT_NEEDED
+
+    @property
+    def summary(self) -> str:
+        """One translated sentence on what happened."""
+        return self.explained.summary
+
+    @property
+    def advice(self) -> str:
+        """One translated sentence on what to do."""
+        return self.explained.advice
+
+
+_STATES = {
+    Problem.KEY_REFUSED: KeyState.REFUSED,
+    Problem.ACCESS_DENIED: KeyState.NOT_ENTITLED,
+    Problem.LICENCE: KeyState.LICENCE,
+    Problem.TAG_MISSING: KeyState.NO_IMAGE,
+    Problem.PLATFORM_MISSING: KeyState.NO_IMAGE,
+}
+
+
+def check(host: Host, key: Secret | None, image_text: str) -> KeyCheck:
+    """Asks the registry for the image's description, first without the key; nothing is downloaded.
+
+    The key is sent only to a registry that takes it, and only when the image is not public. What the registry or the
+    network refuses is a result. Raises ``IMAGE_NAME_INVALID`` for a name that is none.
+    """
+    reference = ImageReference.parse(image_text)
+    image = str(reference)
+    sent = key if key and host.registry.takes_key(reference.host) else None
+    try:
+        manifest = host.registry.manifest(reference, sent)
+    except Trouble as trouble:
+        if trouble.kind not in NETWORK:
+            raise
+        state = _STATES.get(trouble.kind, KeyState.NOT_CHECKED)
+        # Without a key, a refusal says nothing about rights: it may be that the key would open it.
+        if trouble.kind is Problem.KEY_WANTED or (state is KeyState.NOT_ENTITLED and sent is None):
+            state = KeyState.NOT_SENT if key else KeyState.NO_KEY
+            if key:
+                hint = _("Your key was not sent: {registry} is not NVIDIA's registry and not named in your settings.")
+                trouble.hint = hint.format(registry=reference.host)
+        return KeyCheck(image, state, words.explain(trouble), trouble.kind)
+    state = KeyState.NOT_NEEDED if manifest.anonymous else KeyState.ACCEPTED
+    return KeyCheck(image, state, _good(state, key, image))
+
+
+def _good(state: KeyState, key: Secret | None, image: str) -> Explained:
+    if state is KeyState.ACCEPTED:
+        summary, advice = _("The registry accepts your key for {image}."), _("You can download the image.")
+    else:
+        summary = _("{image} is public: no key is needed.")
+        advice = _("You can download the image; your key was not sent.") if key else _("You can download the image.")
+    return Explained(state.value, summary.format(image=image), advice, (), ())
+
+
+def check_json(result: KeyCheck) -> dict[str, Any]:
+    """The document of ``key check``. Holds nothing of the key."""
+    return {
+        "image": result.image,
+        "state": result.state.value,
+        "accepted": result.accepted,
+        "anonymous": result.anonymous,
+        **{name: value for name, value in words.to_json(result.explained).items() if name != "id"},
+        "problem": result.problem.value if result.problem else None,
+    }

@@ -1,0 +1,246 @@
+"""Fetches an image through the engine, with honest progress.
+
+The registry is asked first, because only its manifest tells how much there is to fetch and what has to come out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wizard.host.ports import Host
+from wizard.model import engine_text
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, ignore
+from wizard.model.finding import Evidence
+from wizard.model.i18n import N_, _
+from wizard.model.image import ImageReference, Manifest
+from wizard.model.machine import EngineInfo, ImageInfo
+from wizard.model.progress import PullPlan, PullProgress, Wait
+from wizard.model.secret import Secret
+from wizard.services import words
+from wizard.services.image import UNREACHABLE, is_same
+
+STALL_SECONDS = 30.0
+_BETWEEN_EVENTS = 0.1
+_WATCH_SECONDS = 1.0
+_REFUSED = (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED)
+# Where the registry could not be asked, Docker gets the key only if nobody was seen to read along.
+_SAFE_FOR_THE_KEY = UNREACHABLE - {Problem.REGISTRY_HTTP, Problem.TLS}
+_REASONS = {
+    Wait.NETWORK: N_("Nothing comes from the network. It may go on by itself; a restart begins at zero."),
+    Wait.RETRY: N_("The connection broke, and Docker tries again. It may take some minutes."),
+    Wait.UNPACKING: N_("Docker unpacks a large layer. This can take minutes; the network is not needed for it."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image that is here. ``digest`` is what the registry has under its name; ``already``: nothing was fetched."""
+
+    image: str
+    image_id: str
+    digest: str
+    already: bool
+
+
+def run(
+    host: Host,
+    text: str,
+    key: Secret | None,
+    emit: Emit = ignore,
+    cancel: Cancel | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    stall_after: float = STALL_SECONDS,
+) -> Pulled:
+    """Fetches the image named ``text`` and compares what came with what the registry announced.
+
+    ``key`` is used only if the registry wants one. Emits ``Started``, ``PullPlan``, ``Progress`` (at most ten a
+    second), ``Stalled`` (nothing moved for ``stall_after`` seconds of ``clock``), ``Line`` and ``Finished``. Raises
+    ``Trouble``: the kinds of the registry and the engine, ``DIGEST_MISMATCH``, ``CANCELLED``.
+    """
+    cancel = cancel or Cancel()
+    reference = ImageReference.parse(text)
+    image = str(reference)
+    info = host.engine.info()
+    emit(Started(_("Asking the registry about {image}").format(image=image)))
+    manifest, why = _ask(host, reference, key, info)
+    cancel.check()
+    here = host.engine.image(image)
+    if here is not None and (manifest is None or is_same(here, manifest.digest, manifest.config_digest)):
+        return _already(image, here, manifest, emit)
+    if why is not None:
+        emit(Line(_("{reason} So the size is not known before; Docker tries it now.").format(reason=_said(why))))
+    emit(_plan(manifest, here=False))
+    progress = PullProgress(manifest.layers, manifest.config_size) if manifest else PullProgress()
+    telling = _Telling(progress, emit, clock, stall_after)
+    _stream(host, reference, _keys(host, reference, key, manifest, why), telling, cancel, info)
+    arrived = host.engine.image(image)
+    digest = manifest.digest if manifest else progress.digest
+    arrived = _compared(image, arrived, digest, manifest.config_digest if manifest else "")
+    progress.finish()
+    telling.tell()
+    emit(Finished(_("{image} is here.").format(image=image)))
+    return Pulled(image, arrived.id, digest, already=False)
+
+
+def _ask(
+    host: Host, reference: ImageReference, key: Secret | None, info: EngineInfo
+) -> tuple[Manifest | None, Trouble | None]:
+    """The manifest, or why the registry could not be asked. What the registry itself says against it is raised."""
+    try:
+        return host.registry.manifest(reference, key, info.arch or "amd64"), None
+    except Trouble as trouble:
+        if trouble.kind not in UNREACHABLE:
+            raise
+        return None, trouble
+
+
+def _already(image: str, here: ImageInfo, manifest: Manifest | None, emit: Emit) -> Pulled:
+    if manifest is None:
+        emit(Line(_("The registry cannot be reached, so it is not known whether there is a newer one.")))
+    emit(_plan(manifest, here=True))
+    emit(Finished(_("{image} is here already.").format(image=image)))
+    digest = manifest.digest if manifest else next((item.rpartition("@")[2] for item in here.repo_digests), "")
+    return Pulled(image, here.id, digest, already=True)
+
+
+def _plan(manifest: Manifest | None, *, here: bool) -> PullPlan:
+    if manifest is None:
+        return PullPlan(None, 0, None)
+    layers = len({layer.digest for layer in manifest.layers})
+    return PullPlan(manifest.download_size, manifest.download_size if here else 0, layers)
+
+
+def _keys(
+    host: Host, reference: ImageReference, key: Secret | None, manifest: Manifest | None, why: Trouble | None
+) -> tuple[Secret | None, ...]:
+    """What to pull with, in this order. The key only where the registry is known to want it, or may want it."""
+    if manifest is not None:
+        return (None,) if manifest.anonymous else (key,)
+    if key is not None and host.registry.takes_key(reference.host) and why and why.kind in _SAFE_FOR_THE_KEY:
+        return None, key
+    return (None,)
+
+
+def _stream(
+    host: Host,
+    reference: ImageReference,
+    keys: tuple[Secret | None, ...],
+    telling: _Telling,
+    cancel: Cancel,
+    info: EngineInfo,
+) -> None:
+    """Runs the engine's pull to its end. Raises what it says went wrong, before the stream and in it."""
+    for number, key in enumerate(keys, start=1):
+        try:
+            with telling.watched():
+                for message in host.engine.pull(reference, key, cancel):
+                    telling.hear(message)
+            cancel.check()
+            error = telling.progress.error
+            if error is None:
+                return
+            kind = engine_text.of_pull(error, key_given=key is not None)
+            raise Trouble(kind, error, evidence=(Evidence("POST /images/create", error),))
+        except Trouble as trouble:
+            if trouble.kind in _REFUSED and number < len(keys):
+                telling.progress.error = None
+                continue
+            trouble.subject = _subject(trouble, reference, info)
+            raise
+
+
+def _subject(trouble: Trouble, reference: ImageReference, info: EngineInfo) -> str:
+    """What a failure of the pull is about."""
+    if trouble.kind is Problem.DISK_FULL:
+        return info.root_dir
+    if trouble.kind is Problem.PROXY:
+        return ""  # Docker's own; it does not say which
+    return reference.host if trouble.kind in UNREACHABLE else trouble.subject or str(reference)
+
+
+def _compared(image: str, arrived: ImageInfo | None, digest: str, config_digest: str) -> ImageInfo:
+    """The image, if it is the one that was promised."""
+    if arrived is None:
+        raise Trouble(Problem.PULL_FAILED, "the engine reports success, but has no such image", subject=image)
+    if digest and not is_same(arrived, digest, config_digest):
+        raise Trouble(
+            Problem.DIGEST_MISMATCH,
+            subject=image,
+            evidence=(
+                Evidence(_("The registry"), digest),
+                Evidence(_("Docker"), ", ".join((arrived.id, *arrived.repo_digests))),
+            ),
+        )
+    return arrived
+
+
+def _said(trouble: Trouble) -> str:
+    return words.explain(trouble).summary
+
+
+class _Telling:
+    """Turns the engine's messages into events: at most ten a second, and a name for it when nothing moves.
+
+    The messages come in one thread, which may block for minutes; a second one looks at the clock meanwhile.
+    """
+
+    def __init__(self, progress: PullProgress, emit: Emit, clock: Callable[[], float], stall_after: float) -> None:
+        self.progress = progress
+        self._emit = emit
+        self._clock = clock
+        self._stall_after = stall_after
+        self._lock = threading.Lock()
+        self._since = clock()
+        self._told = self._since - _BETWEEN_EVENTS
+        self._stalls = 0
+
+    def hear(self, message: dict[str, object]) -> None:
+        """Takes a message of the engine."""
+        with self._lock:
+            now = self._clock()
+            self.progress.feed(message, now)
+            self._speak(now)
+
+    def tell(self) -> None:
+        """Says how far it is, whenever the last time was."""
+        with self._lock:
+            self._emit(self.progress.snapshot(self._clock()))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Looks at the clock in a thread of its own until the end."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(min(_WATCH_SECONDS, self._stall_after / 4)):
+                with self._lock:
+                    self._speak(self._clock())
+
+        thread = threading.Thread(target=watch, name="pull-watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _speak(self, now: float) -> None:
+        """Progress while there is some. Once nothing has moved for too long, that is said instead, again and again
+        after the same time.
+        """
+        moved = self._since if self.progress.moved_at is None else self.progress.moved_at
+        quiet = now - moved
+        if quiet < self._stall_after:
+            self._stalls = 0
+            if now - self._told >= _BETWEEN_EVENTS:
+                self._told = now
+                self._emit(self.progress.snapshot(now))
+        elif quiet >= self._stall_after * (self._stalls + 1):
+            self._stalls = int(quiet // self._stall_after)
+            self._emit(Stalled(quiet, _(_REASONS[self.progress.waits_for])))
