@@ -1,0 +1,209 @@
+"""What may be typed: the commands and their options, by the command-line contract."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from wizard import __version__
+from wizard.cli.console import PROGRAM
+from wizard.model import i18n
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
+from wizard.model.i18n import _
+from wizard.model.secret import redact
+
+DEMO = "unknown-runtime"
+"""The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
+STORES = ("keyring", "file")
+
+_COMMANDS = ("doctor", "fix", "undo", "key", "image", "pull", "up", "shell", "run")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises ``Trouble(BAD_INPUT)`` instead of leaving the program, and never repeats what may be a key."""
+
+    silent = False
+    """whether the refused words may be a key in a form that nobody recognises"""
+
+    def error(self, message: str) -> NoReturn:
+        usage = Evidence(_("Usage"), self.format_usage().strip())
+        if self.silent:
+            raise Trouble(Problem.BAD_INPUT, hint=_no_key_here(), evidence=(usage,))
+        raise Trouble(Problem.BAD_INPUT, evidence=(Evidence(_("The command line"), redact(message)), usage))
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line; ``command`` is "" for the full-screen wizard.
+
+    Chooses the language on the way, so that help and errors are in it. Raises ``Trouble(BAD_INPUT)``, and
+    SystemExit after ``--help`` and ``--version``.
+    """
+    own, rest = _split(words)
+    i18n.use(_language(own))
+    if any(redact(word) != word for word in own):
+        raise Trouble(Problem.BAD_INPUT, hint=_no_key_here())
+    parser = _build()
+    options, unknown = parser.parse_known_args(_with_machine(own))
+    if unknown:
+        parser.silent = options.command == "key"
+        parser.error(_("not understood: {words}").format(words=" ".join(unknown)))
+    if rest is not None:
+        if options.command != "shell":
+            parser.error(_('"--" is only for the command "shell"'))
+        options.words = tuple(rest)
+    if options.lang:
+        i18n.use(options.lang)
+    return options
+
+
+def _no_key_here() -> str:
+    return _(
+        "A key never goes on the command line: the list of processes and the shell's history would show it to others."
+        ' Type "{command}" and give it when asked, or use --stdin. Nothing was used, and nothing is repeated here.'
+    ).format(command=f"{PROGRAM} key set")
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Our own words, and those after the first ``--`` (None without one), which are nobody's business but the
+    command's in the container.
+    """
+    if "--" not in words:
+        return list(words), None
+    place = list(words).index("--")
+    return list(words[:place]), list(words[place + 1 :])
+
+
+def _language(words: Sequence[str]) -> str:
+    """The language of ``--lang``, or of the locale; a wrong one is refused later, in English."""
+    chosen = ""
+    for place, word in enumerate(words):
+        if word == "--lang" and place + 1 < len(words):
+            chosen = words[place + 1]
+        elif word.startswith("--lang="):
+            chosen = word.partition("=")[2]
+    if chosen:
+        return chosen if chosen in i18n.LANGUAGES else "en"
+    return i18n.preferred()
+
+
+def _with_machine(words: Sequence[str]) -> list[str]:
+    """``--demo`` without a machine's name gets the usual one, so that the next word stays what it is."""
+    result: list[str] = []
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else "-"
+        bare = word == "--demo" and (following.startswith("-") or following in _COMMANDS)
+        result.append(f"--demo={DEMO}" if bare else word)
+    return result
+
+
+def _build() -> _Parser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description=_(
+            "Takes you from a Linux machine with an NVIDIA GPU to a shell in the NGC TensorFlow container,"
+            " step by step. Without a command: the full-screen wizard."
+        ),
+        epilog=_(
+            "Exit codes: 0 fine, 1 problems found, 2 wrong usage, 3 a person is needed, 4 a step failed,"
+            " 5 network, registry or key, 130 interrupted."
+        ),
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    _add_common(parser, None)
+    parser.set_defaults(command="", json=False)
+    commands = parser.add_subparsers(title=_("commands"), metavar=_("COMMAND"))
+
+    doctor = _add(commands, "doctor", _("look at this machine; changes nothing"))
+    doctor.add_argument("--check", metavar="ID", nargs="+", action="extend", help=_("only these checks"))
+    doctor.add_argument("--list", action="store_true", help=_("the checks that there are"))
+    _add_json(doctor)
+
+    fix = _add(commands, "fix", _("show a repair, ask, make it, and check that it worked"))
+    fix.add_argument("ids", metavar="ID", nargs="*", help=_("repairs; without one, those that the check-up suggests"))
+    fix.add_argument("--dry-run", action="store_true", help=_("only show; changes nothing"))
+    fix.add_argument("--yes", action="store_true", help=_("do not ask; only for repairs that are named"))
+    _add_json(fix)
+
+    undo = _add(commands, "undo", _("take a repair back"))
+    undo.add_argument("receipt", metavar="RECEIPT", nargs="?", help=_("which one; without it, the last"))
+    undo.add_argument("--list", action="store_true", help=_("what was repaired"))
+    undo.add_argument("--yes", action="store_true", help=_("do not ask"))
+    _add_json(undo)
+
+    _add_key(commands)
+
+    image = _add(commands, "image", _("which image fits this GPU and driver, and why"))
+    image.add_argument("--list", action="store_true", help=_("every image that is known"))
+    image.add_argument("--capability", metavar="7.5", help=_("for a GPU of this compute capability"))
+    image.add_argument("--driver", metavar="535.54", help=_("for this version of the NVIDIA driver"))
+    _add_json(image)
+
+    pull = _add(commands, "pull", _("download the image"))
+    pull.add_argument("image", metavar="IMAGE", nargs="?", help=_("without it, the one that fits this machine"))
+    pull.add_argument("--via", choices=("engine",), default="engine", help=_("who downloads: the Docker service"))
+    _add_json(pull)
+
+    up = _add(commands, "up", _("make the container, or find it again"))
+    up.add_argument("--name", metavar="NAME", help=_("the container's name"))
+    up.add_argument("--data", metavar="DIR", help=_("the data folder, which is /data in the container"))
+    up.add_argument("--image", metavar="IMAGE", help=_("without it, the one that fits this machine"))
+    up.add_argument("--gpus", metavar="all|none|0,1", help=_("which GPUs the container gets"))
+    _add_json(up)
+
+    shell = _add(commands, "shell", _("a shell in the container, or one command: shell -- COMMAND"))
+    shell.add_argument("--name", metavar="NAME", help=_("the container's name"))
+    shell.set_defaults(words=())
+
+    run = _add(commands, "run", _("the whole wizard with no questions, from an answers file"))
+    run.add_argument("answers", metavar="ANSWERS.toml")
+    run.add_argument("--yes", action="store_true", help=_("make the repairs that the file accepts"))
+    _add_json(run)
+    return parser
+
+
+def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:
+    key = _add(commands, "key", _("the NGC API key: give it, check it, forget it"))
+    key.silent = True
+    actions = key.add_subparsers(title=_("what to do"), metavar="set|check|forget|where", dest="action", required=True)
+    for name, help_text in (
+        ("set", _("give a key; it is asked for and not shown")),
+        ("check", _("ask the registry whether it accepts the key")),
+        ("forget", _("remove the key wherever this program put it")),
+        ("where", _("where a key is looked for, and where there is one")),
+    ):
+        action = _add(actions, name, help_text, command="key")
+        action.silent = True
+        _add_json(action)
+        if name == "set":
+            action.add_argument("--stdin", action="store_true", help=_("read the key from standard input"))
+            action.add_argument(
+                "--store", choices=STORES, default="keyring", help=_("where to keep it: the password store, or a file")
+            )
+        elif name == "check":
+            action.add_argument("--image", metavar="IMAGE", help=_("the image that the key is wanted for"))
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser], name: str, help_text: str, command: str | None = None
+) -> _Parser:
+    parser = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+    parser.set_defaults(command=command or name)
+    _add_common(parser, argparse.SUPPRESS)
+    return parser
+
+
+def _add_common(parser: _Parser, default: str | None) -> None:
+    """The options of every command. They may stand before and after it: a command's own default would hide what was
+    said before.
+    """
+    group = parser.add_argument_group(_("everywhere"))
+    group.add_argument("--demo", metavar=_("MACHINE"), default=default, help=_("a simulated machine"))
+    group.add_argument("--lang", choices=tuple(i18n.LANGUAGES), default=default, help=_("the language"))
+    group.add_argument("--log-file", metavar=_("FILE"), default=default, help=_("where the log goes"))
+
+
+def _add_json(parser: _Parser) -> None:
+    parser.add_argument("--json", action="store_true", help=_("data instead of words"))

@@ -1,0 +1,61 @@
+"""``s2s-wizard image``: which image fits this GPU and driver, or those that are named, and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+
+from wizard.cli.call import FINE, PROBLEMS, Call, gpus_or_none
+from wizard.cli.console import Console, tag
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Status
+from wizard.model.i18n import _
+from wizard.model.machine import Gpu, GpuReport
+from wizard.services import image
+
+
+def run(call: Call) -> int:
+    """Exit code 1 when no image fits."""
+    options, console = call.options, call.console
+    if options.list:
+        return _list(console)
+    advice = image.recommend(_described(options.capability, options.driver) or gpus_or_none(call.host))
+    best = advice.recommended
+    if console.json:
+        console.document(image.to_json(advice))
+        return FINE if best else PROBLEMS
+    if best is not None:
+        _show(console, Status.OK, best)
+    for choice in advice.alternatives:
+        _show(console, Status.INFO, choice)
+    for line in advice.advice:
+        console.paragraph(line, 0)
+    return FINE if best else PROBLEMS
+
+
+def _list(console: Console) -> int:
+    if console.json:
+        console.document({"images": [asdict(choice) for choice in image.known()]})
+        return FINE
+    for choice in image.known():
+        console.out(choice.image)
+        console.paragraph(choice.reason)
+    return FINE
+
+
+def _show(console: Console, status: Status, choice: image.Choice) -> None:
+    console.tagged(tag(status), choice.image)
+    console.paragraph(choice.reason)
+
+
+def _described(capability: str | None, driver: str | None) -> GpuReport | None:
+    """The GPU and driver that the options describe; None when they describe none. Raises ``BAD_INPUT``."""
+    if capability is None and driver is None:
+        return None
+    together = _("Give both: --capability 7.5 --driver 535.54")
+    if capability is None or not re.fullmatch(r"\d{1,2}\.\d", capability):
+        raise Trouble(Problem.BAD_INPUT, subject=capability or "--capability", hint=together)
+    if driver is None or not re.fullmatch(r"\d{3}(\.\d+){0,2}", driver):
+        raise Trouble(Problem.BAD_INPUT, subject=driver or "--driver", hint=together)
+    major, minor = capability.split(".")
+    return GpuReport(driver, "", (Gpu(0, _("the GPU that was named"), 0, (int(major), int(minor))),))

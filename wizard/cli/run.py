@@ -1,0 +1,62 @@
+"""``s2s-wizard run``: the whole wizard with no questions, from an answers file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wizard.cli.call import Call
+from wizard.cli.console import pad, tag, width
+from wizard.cli.pull import PullNarrator
+from wizard.model.answers import Answers
+from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Finding, Status
+from wizard.model.fix import StepState
+from wizard.model.i18n import N_, _
+from wizard.model.journey import TITLES, Step
+from wizard.services import run as service
+
+_TITLES = {**TITLES, Step.SHELL: N_("Look inside")}
+
+
+def run(call: Call) -> int:
+    """Exit code of the step that ended it; 2 for a wrong answers file."""
+    answers = _read(call.options.answers)
+    narrator = _StepNarrator(call.console)
+    try:
+        return service.run(call.host, answers, call.options.yes, emit=narrator, cancel=call.cancel)
+    finally:
+        narrator.end()
+
+
+def _read(name: str) -> Answers:
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise Trouble(
+            Problem.BAD_INPUT, str(error), subject=name, hint=_("The answers file cannot be read.")
+        ) from error
+    return service.load(text, name)
+
+
+class _StepNarrator(PullNarrator):
+    """Each step's end is data; what happens in between is narration."""
+
+    def __call__(self, event: object) -> None:
+        if isinstance(event, service.StepEnded):
+            self.end()
+            self._ended(event)
+        elif isinstance(event, Finding):
+            if event.status in (Status.WARNING, Status.ERROR, Status.UNKNOWN):
+                self.end()
+                self.console.say(f"{tag(event.status)} {event.title}: {event.summary}")
+        else:
+            super().__call__(event)
+
+    def _ended(self, event: service.StepEnded) -> None:
+        if self.console.json:
+            step = {"step": event.step.value, "state": event.state, "summary": event.summary}
+            self.console.event("step", step)
+            return
+        columns = max(width(_(title)) for title in _TITLES.values())
+        mark = tag(Status.SKIPPED if event.state == service.SKIPPED else StepState(event.state))
+        self.console.tagged(mark, f"{pad(_(_TITLES[event.step]), columns)}  {event.summary}")

@@ -1,0 +1,24 @@
+"""``s2s-wizard shell``: a shell in the container, or one command."""
+
+from __future__ import annotations
+
+import shlex
+
+from wizard.cli.call import Call
+from wizard.model.container import DEFAULT_NAME
+from wizard.model.i18n import _
+from wizard.model.journey import Journey
+from wizard.services import journey, shell
+
+
+def run(call: Call) -> int:
+    """Returns the exit code of the shell or the command."""
+    host = call.host
+    name = call.options.name or (journey.load(host) or Journey()).name or DEFAULT_NAME
+    interactive = host.terminal.is_interactive()
+    plan = shell.prepare(host, name, call.options.words or None, tty=interactive)
+    for note in plan.notes:
+        call.console.say(note)
+    if interactive:
+        call.console.say(_("The same by hand: {command}").format(command=shlex.join(plan.shown)))
+    return shell.open(host, plan)

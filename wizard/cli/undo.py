@@ -1,0 +1,86 @@
+"""``s2s-wizard undo``: takes a repair back, by its receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wizard.cli.call import FAILED, FINE, PERSON, Call, Narrator, agreed, become_root
+from wizard.cli.console import tag
+from wizard.cli.fix import show_receipt
+from wizard.model.errors import Problem, Trouble
+from wizard.model.fix import StepState
+from wizard.model.i18n import _
+from wizard.model.receipt import FileChange, Receipt
+from wizard.services import repairs
+
+
+def run(call: Call) -> int:
+    """Exit code 0 when it was taken back or there was nothing, 3 when a person is needed, 4 when it did not work."""
+    console = call.console
+    receipts = repairs.receipts(call.host)
+    if call.options.list:
+        return _list(call, receipts)
+    receipt = _wanted(receipts, call.options.receipt)
+    if receipt is None or not _can_be_undone(receipt):
+        console.out(_("There is nothing to take back."))
+        if console.json:
+            console.document({"receipt": None if receipt is None else _to_json(receipt)})
+        return FINE
+    console.out(_("Take back {id}: {title}").format(id=receipt.id, title=receipt.title))
+    for item in receipt.done:
+        if isinstance(item, FileChange):
+            console.out("  " + _("{path} becomes what it was before").format(path=item.path))
+    if not agreed(call, _("Take this repair back?"), receipt.id):
+        if console.json:
+            console.document({"receipt": {**_to_json(receipt), "state": StepState.DECLINED.value}})
+        return PERSON
+    if any(item.needs_root for item in receipt.done):
+        become_root(call)
+    after = repairs.undo(call.host, receipt.id, emit=Narrator(console), cancel=call.cancel)
+    show_receipt(console, after)
+    if console.json:
+        console.document({"receipt": _to_json(after)})
+    if after.state is StepState.UNDONE:
+        return FINE
+    return FAILED if after.state is StepState.FAILED else PERSON
+
+
+def _list(call: Call, receipts: tuple[Receipt, ...]) -> int:
+    if call.console.json:
+        call.console.document({"receipts": [_to_json(receipt) for receipt in receipts]})
+        return FINE
+    if not receipts:
+        call.console.say(_("Nothing was repaired here yet."))
+    for receipt in receipts:
+        call.console.tagged(
+            tag(receipt.state), f"{receipt.id}  {receipt.when}  {receipt.title} ({receipt.state.value})"
+        )
+    return FINE
+
+
+def _wanted(receipts: tuple[Receipt, ...], id: str | None) -> Receipt | None:
+    """The receipt of that id, or the newest that can be taken back. Raises ``BAD_INPUT`` for an unknown id."""
+    if id is None:
+        return next((receipt for receipt in reversed(receipts) if _can_be_undone(receipt)), None)
+    for receipt in receipts:
+        if receipt.id == id:
+            return receipt
+    known = ", ".join(receipt.id for receipt in receipts) or "-"
+    raise Trouble(Problem.BAD_INPUT, subject=id, hint=_("Known receipts: {names}.").format(names=known))
+
+
+def _can_be_undone(receipt: Receipt) -> bool:
+    """Also a repair that was interrupted: its receipt holds what was changed until then."""
+    return receipt.state is not StepState.UNDONE and any(isinstance(item, FileChange) for item in receipt.done)
+
+
+def _to_json(receipt: Receipt) -> dict[str, Any]:
+    """A receipt without the contents of files."""
+    return {
+        "id": receipt.id,
+        "fix": receipt.fix,
+        "title": receipt.title,
+        "when": receipt.when,
+        "state": receipt.state.value,
+        "reason": receipt.reason,
+    }
