@@ -1,0 +1,185 @@
+"""Which image: one recommendation with its reason, its size, other choices, or a name of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from screens.base import StepScreen, brief, trouble_blocks
+from screens.dialogs import Pick
+from screens.fields import AskLine
+from screens.layout import Block, Facts, Gap, Item, Para, size
+from screens.widgets import Choice
+from wizard.model.errors import Trouble
+from wizard.model.finding import Status
+from wizard.model.i18n import _
+from wizard.model.image import ImageReference
+from wizard.model.journey import Step
+
+if TYPE_CHECKING:
+    from wizard.services.image import Advice, ImagePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is known about the image that would be used."""
+
+    image: str
+    advice: Advice
+    plan: ImagePlan | None
+    trouble: Trouble | None
+
+
+class ImageScreen(StepScreen):
+    """Recommends, explains, lets the user decide."""
+
+    step = Step.IMAGE
+    _looked: Looked | None = None
+
+    def begin(self) -> None:
+        self._look(self.journey.image)
+
+    def _look(self, wanted: str) -> None:
+        self.show([Para(_("One moment …"))])
+        self.work(
+            _("Asking the registry …"),
+            lambda _emit, _cancel: self._find(wanted),
+            self._show,
+            retry=lambda: self._look(wanted),
+        )
+
+    def _find(self, wanted: str) -> Looked:
+        from wizard.services import account, image
+
+        host = self.session.host
+        try:
+            report = host.gpus.report()
+        except Trouble:
+            report = None
+        advice = image.recommend(report)
+        chosen = wanted or (advice.recommended.image if advice.recommended else "")
+        if not chosen and advice.alternatives:
+            chosen = advice.alternatives[0].image
+        if not chosen:
+            return Looked("", advice, None, None)
+        try:
+            key = account.current(host)
+            return Looked(chosen, advice, image.inspect(host, chosen, key[0] if key else None), None)
+        except Trouble as trouble:
+            return Looked(chosen, advice, None, trouble)
+
+    def _show(self, looked: Looked) -> None:
+        self._looked = looked
+        advice, best = looked.advice, looked.advice.recommended
+        blocks: list[Block] = []
+        if best is not None and best.image == looked.image:
+            blocks += [
+                Item(_("Recommended: {image}").format(image=best.image), Status.OK, style="bold"),
+                Gap(),
+                Para(best.reason),
+            ]
+        elif looked.image:
+            blocks += [Item(_("Your choice: {image}").format(image=looked.image), Status.INFO, style="bold"), Gap()]
+            reason = next((choice.reason for choice in advice.alternatives if choice.image == looked.image), "")
+            if reason:
+                blocks.append(Para(reason))
+        else:
+            blocks.append(Item(_("No image is known to work on this GPU."), Status.WARNING, style="bold"))
+        blocks += [Item(line, Status.INFO) for line in advice.advice]
+        if looked.plan is not None:
+            blocks += [Gap(), *_sizes(looked.plan)]
+        if looked.trouble is not None:
+            blocks += [Gap(), *trouble_blocks(looked.trouble)]
+        self.show(blocks, self._choices(looked))
+        self._trouble = looked.trouble
+
+    def _choices(self, looked: Looked) -> list[Choice]:
+        choices = []
+        if looked.trouble is not None:
+            choices.append(Choice("again", _("Try again")))
+        if looked.image:
+            choices.append(Choice("use", _("Use this image")))
+        if looked.advice.alternatives:
+            choices.append(Choice("others", _("Other images"), _("with what each is good for"), _("Show")))
+        choices.append(Choice("own", _("Enter a name"), _("for another image or registry")))
+        return choices
+
+    def picked(self, choice: str) -> None:
+        if choice == "use" and self._looked is not None:
+            self._use(self._looked)
+        elif choice == "others" and self._looked is not None:
+            self._choose(self._looked.advice)
+        elif choice == "own":
+            self._ask()
+
+    def _use(self, looked: Looked) -> None:
+        self.session.manifest = looked.plan.manifest if looked.plan else None
+        journey = self.journey
+        if journey.image != looked.image:
+            journey = journey.reopened(Step.PULL).reopened(Step.CONTAINER)
+        self.update(replace(journey, image=looked.image))
+        self.next()
+
+    def _choose(self, advice: Advice) -> None:
+        options = ([advice.recommended] if advice.recommended else []) + list(advice.alternatives)
+        dialog = Pick(
+            self.session,
+            _("Which image?"),
+            [Choice(option.image, option.tag) for option in options],
+            {option.image: option.reason for option in options},
+            self._looked.image if self._looked else "",
+        )
+
+        def chosen(image: str | None) -> None:
+            if image:
+                self._look(image)
+
+        self.app.push_screen(dialog, chosen)
+
+    def _ask(self) -> None:
+        def wrong(text: str) -> str:
+            try:
+                ImageReference.parse(text)
+            except Trouble as trouble:
+                return brief(trouble)
+            return ""
+
+        def entered(text: str | None) -> None:
+            if text:
+                self._look(text.strip())
+
+        self.app.push_screen(
+            AskLine(
+                self.session,
+                _("The name of the image"),
+                _("Registry, name and tag, as in nvcr.io/nvidia/tensorflow:20.11-tf1-py3"),
+                self._looked.image if self._looked else "",
+                wrong,
+            ),
+            entered,
+        )
+
+    def action_back(self) -> None:
+        from wizard.services import repairs
+
+        nothing = not self.journey.receipts and not repairs.offered(self.session.findings)
+        self.go(Step.CHECKUP if nothing else Step.REPAIRS)
+
+
+def _sizes(plan: ImagePlan) -> Sequence[Block]:
+    if plan.here is not None:
+        return [Item(_("It is on this computer already. Nothing has to be downloaded."), Status.OK)]
+    rows = []
+    if plan.bytes_total:
+        rows.append((_("Download"), size(plan.bytes_total)))
+    if plan.bytes_here:
+        rows.append((_("Here already"), size(plan.bytes_here)))
+    if plan.disk_needed:
+        rows.append((_("On the disk"), _("about {size} when unpacked").format(size=size(plan.disk_needed))))
+    if plan.disk_free is not None:
+        rows.append((_("Free"), _("{size} where Docker keeps images").format(size=size(plan.disk_free))))
+    blocks: list[Block] = [Facts(rows)]
+    if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
+        blocks += [Gap(), Item(_("There is not enough room on the disk. Make room first."), Status.WARNING)]
+    return blocks

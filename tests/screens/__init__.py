@@ -1,0 +1,1 @@
+"""The screens under Textual's Pilot."""

@@ -1,0 +1,142 @@
+"""How every page looks, kept as pictures: at 80x24 and 120x40 in English, at 80x24 in Chinese.
+
+After a change that is meant: ``pytest tests/screens/test_snapshots.py --snapshot-update``, and look at the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.screens.conftest import Walk
+from tests.screens.test_steps import IMAGE, Slow
+from wizard.app import WizardApp
+from wizard.demo import machine
+from wizard.model import i18n
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Stalled
+from wizard.model.journey import Step
+from wizard.services import pull
+
+Compare = Callable[..., bool]
+LOOKS = [("en", (80, 24)), ("en", (120, 40)), ("zh", (80, 24))]
+CHOSEN: dict[str, Any] = {"image": IMAGE, "name": "openseq2seq", "data": "/home/mei/openseq2seq-data", "gpus": "all"}
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """No blinking cursor, no counting of seconds, a download that stands at a quarter, a dark look."""
+    from textual.widgets import Input
+
+    from screens.base import StepScreen
+
+    monkeypatch.delenv("TEXTUAL_THEME", raising=False)
+    monkeypatch.setattr(Input, "cursor_blink", False)
+    monkeypatch.setattr(StepScreen, "_start_clock", lambda _self, _what: None)
+    slow = Slow()
+    monkeypatch.setattr(pull, "run", slow.run)
+    return slow
+
+
+def look(
+    snap_compare: Compare,
+    prepare: Callable[[Walk], Awaitable[None]],
+    *,
+    name: str = "unknown-runtime",
+    language: str = "en",
+    size: tuple[int, int] = (80, 24),
+) -> bool:
+    """Walks to a page and compares it with its picture."""
+    i18n.use(language)
+    app = WizardApp(machine.build(name, pace=0))
+
+    async def walk_there(pilot: Pilot[int]) -> None:
+        walk = Walk(app, pilot)
+        await walk.until(lambda: walk.step is not None and walk.text.strip())
+        await prepare(walk)
+        await pilot.pause(0.2)
+
+    return snap_compare(app, terminal_size=size, run_before=walk_there)
+
+
+@pytest.mark.parametrize(
+    ("language", "size"), LOOKS, ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value))
+)
+@pytest.mark.parametrize("step", list(Step), ids=lambda step: step.value)
+def test_every_step(snap_compare: Compare, step: Step, language: str, size: tuple[int, int]) -> None:
+    async def prepare(walk: Walk) -> None:
+        if step is Step.WELCOME:
+            return
+        await walk.go(step, **CHOSEN)
+        if step is Step.PULL:
+            await walk.until(lambda: "25 %" in walk.text)
+
+    assert look(snap_compare, prepare, language=language, size=size)
+
+
+def test_a_healthy_checkup(snap_compare: Compare) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.CHECKUP)
+
+    assert look(snap_compare, prepare, name="healthy")
+
+
+def test_entering_a_key(snap_compare: Compare) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("enter")
+        await walk.type("hunter2")
+        await walk.press("enter")
+        await walk.until(lambda: "[error]" in walk.text)
+
+    assert look(snap_compare, prepare)
+
+
+def test_a_stalled_download(snap_compare: Compare, still: Slow) -> None:
+    still.events.append(Stalled(31, "The registry does not send anything."))
+
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.PULL, **CHOSEN)
+        await walk.until(lambda: "31 s" in walk.text)
+
+    assert look(snap_compare, prepare)
+
+
+def test_a_download_that_broke(snap_compare: Compare, still: Slow) -> None:
+    still.trouble = Trouble(Problem.DNS, "lookup nvcr.io: no such host", subject="nvcr.io")
+    still.go.set()
+
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.PULL, **CHOSEN)
+        await walk.until(lambda: "[error]" in walk.text)
+
+    assert look(snap_compare, prepare)
+
+
+def test_a_field_that_is_wrong(snap_compare: Compare) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.WORKSPACE, **CHOSEN)
+        await walk.press("up", "up", "up")
+        await walk.type("-no")
+        await walk.choose("accept")
+        await walk.until(lambda: "[error]" in walk.text)
+
+    assert look(snap_compare, prepare)
+
+
+@pytest.mark.parametrize("key", ["q", "question_mark"])
+def test_dialogs(snap_compare: Compare, key: str) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.press(key)
+
+    assert look(snap_compare, prepare)
+
+
+def test_a_window_that_is_too_small(snap_compare: Compare) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.until(lambda: "60x20" in walk.text)
+
+    assert look(snap_compare, prepare, size=(60, 20))
