@@ -213,3 +213,22 @@ def test_disk_space_is_told_for_paths_that_are_not_there_yet(disk: Disk) -> None
     assert later.path == path(disk, "x/y/z")
     assert 0 <= here.free <= here.total
     assert here.total == later.total
+
+
+def test_a_folder_tells_its_names(disk: Disk) -> None:
+    assert disk.files.names(path(disk, "missing")) == ()
+    disk.put(path(disk, "b"), b"", 0o644)
+    disk.put(path(disk, "a"), b"", 0o644)
+    disk.files.make_folder(path(disk, "deeper"))
+    disk.put(path(disk, "deeper/c"), b"", 0o644)
+    disk.link(path(disk, "link"), "deeper")
+    assert disk.files.names(disk.folder) == ("a", "b", "deeper", "link")
+    assert disk.files.names(path(disk, "link")) == ("c",)
+    assert disk.files.names(path(disk, "a")) == ()
+
+
+def test_a_link_is_told_as_it_stands(disk: Disk) -> None:
+    disk.put(path(disk, "a"), b"", 0o644)
+    disk.link(path(disk, "link"), "../nowhere")
+    assert disk.files.link(path(disk, "link")) == "../nowhere"
+    assert [disk.files.link(path(disk, name)) for name in ("a", "missing", "a/b", "")] == [None] * 4

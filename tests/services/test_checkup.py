@@ -156,7 +156,19 @@ def test_the_document_is_json_and_complete(host: Host) -> None:
     assert document["engine"]["url"].startswith("unix://")
     assert document["gpus"][0]["capability"] == "7.5"
     assert [item["id"] for item in document["findings"]] == [item.id for item in ALL]
-    keys = {"id", "status", "title", "summary", "detail", "evidence", "fixes", "blocked_by", "links", "seconds"}
+    keys = {
+        "id",
+        "status",
+        "title",
+        "summary",
+        "detail",
+        "evidence",
+        "causes",
+        "fixes",
+        "blocked_by",
+        "links",
+        "seconds",
+    }
     assert all(set(item) == keys for item in document["findings"])
 
 

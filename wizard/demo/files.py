@@ -187,6 +187,30 @@ class SimFiles:
         with self._lock:
             self._as(root, lambda who: self._replace(path, before, after, mode, who))
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        try:
+            real = self._tree.follow(folder, self._user)
+        except Trouble as trouble:
+            if trouble.kind is Problem.FILE_PERMISSION:
+                raise
+            return ()
+        node = self._tree.nodes.get(real)
+        if node is None or node.kind is not PathKind.DIRECTORY:
+            return ()
+        if not self._user.may(node, _READ):
+            raise Trouble(Problem.FILE_PERMISSION, os.strerror(errno.EACCES), subject=folder)
+        return tuple(sorted(posixpath.basename(path) for path in self._tree.nodes if posixpath.dirname(path) == real))
+
+    def link(self, path: str) -> str | None:
+        folder, name = posixpath.split(path)
+        try:
+            node = self._tree.nodes.get(posixpath.join(self._tree.follow(folder, self._user), name))
+        except Trouble as trouble:
+            if trouble.kind is Problem.FILE_PERMISSION:
+                raise
+            return None
+        return node.link or None if node is not None else None
+
     def make_folder(self, path: str) -> None:
         with self._lock:
             real = self._tree.follow(path, self._user)

@@ -127,6 +127,24 @@ class SystemFiles:
             return
         self._root.replace(path, before, after, mode)
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        try:
+            return tuple(sorted(item.name for item in Path(folder).iterdir()))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise Trouble(Problem.FILE_PERMISSION, str(error), subject=folder) from error
+
+    def link(self, path: str) -> str | None:
+        try:
+            return str(Path(path).readlink())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # something else than a link stands there
+                return None
+            raise Trouble(Problem.FILE_PERMISSION, str(error), subject=path) from error
+
     def make_folder(self, path: str) -> None:
         try:
             Path(path).mkdir(parents=True, exist_ok=True)

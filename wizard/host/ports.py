@@ -90,6 +90,12 @@ class Files(Protocol):
         the file does not hold ``before``, ``FILE_READ_ONLY``, ``FILE_PERMISSION``, ``DISK_FULL``, ``ROOT_NEEDED``.
         """
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The names in a folder, sorted; none where there is no such folder. Raises ``FILE_PERMISSION``."""
+
+    def link(self, path: str) -> str | None:
+        """What a symbolic link says, as it stands there; None where there is no link. Raises ``FILE_PERMISSION``."""
+
     def make_folder(self, path: str) -> None:
         """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
 

@@ -40,6 +40,7 @@ class Link:
 class Finding:
     """What one check found. The texts are translated already.
 
+    ``causes`` are the ids of the causes in ``wizard.knowledge`` that are proved to hold on this machine.
     ``summary`` is one line. ``detail`` says what it means for somebody who is new to this. ``fixes`` are the ids
     of the fixes that would help. ``blocked_by`` is the id of the check whose failure made this one be skipped.
     ``facts`` are values for other parts of the program (a driver's version, a list of GPUs), never for the eye.
@@ -52,6 +53,7 @@ class Finding:
     summary: str
     detail: str = ""
     evidence: tuple[Evidence, ...] = ()
+    causes: tuple[str, ...] = ()
     fixes: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     blocked_by: str | None = None

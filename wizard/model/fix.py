@@ -11,7 +11,11 @@ from wizard.model.finding import Evidence
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
-    """Runs a program without a shell. ``timeout`` is in seconds. ``why`` is one translated line for the preview."""
+    """Runs a program without a shell. ``timeout`` is in seconds. ``why`` is one translated line for the preview.
+
+    ``undo`` is the command that takes it back, run with the same rights; None where there is nothing to take back, or
+    where putting the files back is enough.
+    """
 
     argv: tuple[str, ...]
     needs_root: bool = False
@@ -19,6 +23,7 @@ class RunCommand:
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     why: str = ""
+    undo: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,9 @@ class Fix:
 
     ``check`` is the id of the check that proves it. ``touches`` are the running containers that it concerns, by name;
     ``touches_note`` says in one line what happens to them. ``undo_note`` says how it is taken back.
+
+    ``closing`` are the commands without which the change does not count and that cost something: a restart of Docker.
+    They follow the actions. When several repairs are made in one go, they are run once, after the last.
     """
 
     id: str
@@ -85,11 +93,12 @@ class Fix:
     touches_note: str = ""
     undo_note: str = ""
     evidence: tuple[Evidence, ...] = ()
+    closing: tuple[RunCommand, ...] = ()
 
     @property
     def needs_root(self) -> bool:
         """Whether any action has to be run as root."""
-        return any(not isinstance(action, HandOver) and action.needs_root for action in self.actions)
+        return any(not isinstance(action, HandOver) and action.needs_root for action in (*self.actions, *self.closing))
 
 
 class StepState(str, Enum):

@@ -9,7 +9,8 @@ from typing import Any
 
 from wizard.model.fix import StepState
 
-FORMAT = 1
+FORMAT = 2
+"""2 knows commands that were begun, and how a command is taken back; 1 is read as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,14 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class CommandRun:
-    """A command that was run, and its exit status."""
+    """A command that was run. ``returncode`` is None from before it is begun until it has ended; ``undo`` is the
+    command that takes it back, None where there is none.
+    """
 
     argv: tuple[str, ...]
     needs_root: bool
-    returncode: int
+    returncode: int | None
+    undo: tuple[str, ...] | None = None
 
 
 Done = FileChange | CommandRun
@@ -107,10 +111,18 @@ def _done_to_json(item: Done) -> dict[str, Any]:
             "mode": item.mode,
             "needs_root": item.needs_root,
         }
-    return {"command": list(item.argv), "needs_root": item.needs_root, "returncode": item.returncode}
+    return {
+        "command": list(item.argv),
+        "needs_root": item.needs_root,
+        "returncode": item.returncode,
+        "undo": None if item.undo is None else list(item.undo),
+    }
 
 
 def _done_from_json(raw: dict[str, Any]) -> Done:
     if "file" in raw:
         return FileChange(raw["file"], _unpack(raw["before"]), _unpack(raw["after"]), raw["mode"], raw["needs_root"])
-    return CommandRun(tuple(raw["command"]), raw["needs_root"], raw["returncode"])
+    undo = raw.get("undo")
+    return CommandRun(
+        tuple(raw["command"]), raw["needs_root"], raw["returncode"], None if undo is None else tuple(undo)
+    )

@@ -206,6 +206,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "summary": finding.summary,
         "detail": finding.detail,
         "evidence": [{"source": item.source, "text": item.text} for item in finding.evidence],
+        "causes": list(finding.causes),
         "fixes": list(finding.fixes),
         "blocked_by": finding.blocked_by,
         "links": [{"title": link.title, "url": link.url} for link in finding.links],

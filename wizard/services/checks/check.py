@@ -22,7 +22,9 @@ class Check:
     """Looks at one thing and changes nothing.
 
     ``title`` is marked with ``N_``. ``requires`` are ids of checks that must have passed for this one to mean
-    anything. ``timeout`` is in seconds. ``run`` may raise ``Trouble``: that is a finding too.
+    anything. ``timeout`` is in seconds. ``run`` may raise ``Trouble``: that is a finding too. ``decides`` are the ids
+    of the causes in ``wizard.knowledge`` that this check can see: one of them that a finding does not name is not the
+    cause on this machine.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Check:
     requires: tuple[str, ...]
     timeout: float
     run: Callable[[Host], Finding]
+    decides: tuple[str, ...] = ()
 
     def finding(
         self,
@@ -38,12 +41,13 @@ class Check:
         detail: str = "",
         *,
         evidence: tuple[Evidence, ...] = (),
+        causes: tuple[str, ...] = (),
         fixes: tuple[str, ...] = (),
         links: tuple[Link, ...] = (),
         blocked_by: str | None = None,
         facts: Mapping[str, object] | None = None,
     ) -> Finding:
-        """A finding of this check."""
+        """A finding of this check. ``causes`` are some of ``decides``."""
         return Finding(
             self.id,
             status,
@@ -51,13 +55,22 @@ class Check:
             summary,
             detail,
             evidence=evidence,
+            causes=causes,
             fixes=fixes,
             links=links,
             blocked_by=blocked_by,
             facts=facts or {},
         )
 
-    def trouble(self, trouble: Trouble, detail: str = "", *, status: Status = Status.ERROR) -> Finding:
+    def trouble(
+        self,
+        trouble: Trouble,
+        detail: str = "",
+        *,
+        status: Status = Status.ERROR,
+        causes: tuple[str, ...] = (),
+        fixes: tuple[str, ...] = (),
+    ) -> Finding:
         """A finding in the words for ``trouble``; ``detail`` instead of the usual advice."""
         said = words.explain(trouble)
         return self.finding(
@@ -65,6 +78,8 @@ class Check:
             said.summary,
             detail or said.advice,
             evidence=said.evidence,
+            causes=causes,
+            fixes=fixes,
             links=said.links,
             facts={"problem": trouble.kind.value},
         )
