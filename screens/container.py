@@ -138,10 +138,9 @@ class ContainerScreen(StepScreen):
         self.work(_("Working …"), self._up, self._made, failed=self._broke, said=self._said, retry=self.begin)
 
     def _up(self, emit: Emit, _cancel: Cancel) -> tuple[Up, tuple[Finding, ...]]:
-        from wizard.services import container, workspace
+        from wizard.services import container
 
         host, chosen = self.session.host, self._planned.workspace
-        workspace.prepare(host, chosen)
         up = container.up(host, chosen, self.journey.image, emit)
         return up, container.look_inside(host, up.name)
 

@@ -335,10 +335,19 @@ def test_gpus_without_a_driver_for_them(host: Host, box: Workspace) -> None:
     assert host.engine.container("box") is None
 
 
-def test_a_data_folder_that_is_not_there(host: Host, box: Workspace) -> None:
-    trouble = trouble_in(lambda: container.up(host, replace(box, data=box.data + "/none"), images.BUSYBOX))
-    assert trouble.kind is Problem.BIND_SOURCE_MISSING
-    assert not Path(box.data, "none").exists()
+def test_the_data_folder_is_made_when_the_container_is(host: Host, box: Workspace) -> None:
+    new = replace(box, data=box.data + "/new")
+    trouble = trouble_in(lambda: container.up(host, new, "s2s-test/not-here:1"))
+    assert trouble.kind is Problem.IMAGE_MISSING
+    assert not Path(new.data).exists()
+    assert container.up(host, new, images.BUSYBOX).action == "created"
+    assert Path(new.data).is_dir()
+
+
+def test_a_data_folder_that_cannot_be_made(host: Host, box: Workspace) -> None:
+    Path(box.data, "file").write_text("")
+    trouble = trouble_in(lambda: container.up(host, replace(box, data=box.data + "/file/none"), images.BUSYBOX))
+    assert trouble.kind is Problem.FILE_NOT_REGULAR
     assert host.engine.container("box") is None
 
 

@@ -29,7 +29,6 @@ def run(call: Call) -> int:
         shm=str(suggested.shm),
     )
     image = str(ImageReference.parse(options.image or before.image or fitting_image(host)))
-    workspace.prepare(host, wanted)
     try:
         up = container.up(host, wanted, image, emit=Narrator(console))
     except Trouble as trouble:

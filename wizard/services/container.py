@@ -32,6 +32,7 @@ from wizard.model.event import Emit, Finished, Line, Started, ignore
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import _
 from wizard.model.machine import ContainerInfo, EngineInfo, Mount
+from wizard.services.workspace import prepare
 
 RUNTIME = "nvidia"
 _SETTLE_SECONDS = 5.0
@@ -79,7 +80,8 @@ def up(host: Host, workspace: Workspace, image: str, emit: Emit = ignore) -> Up:
 
     Raises ``NAME_TAKEN`` for somebody else's container (which is never touched), ``IMAGE_MISSING``,
     ``CONTAINER_EXITED``, ``NO_SHELL``, and what the engine refuses. A container of ours that could not be started
-    is gone afterwards, so that its name is free.
+    is gone afterwards, so that its name is free. The data folder is made when a container is about to use it, and not
+    before everything else is there.
     """
     check_name(workspace.name)
     there = _named(host, workspace.name)
@@ -96,6 +98,7 @@ def up(host: Host, workspace: Workspace, image: str, emit: Emit = ignore) -> Up:
     why = _("It was made, but it never ran.")
     if there.state not in _NEVER_RAN:
         emit(Started(_('Starting the container "{name}" again.').format(name=there.name)))
+        prepare(host, workspace)
         try:
             start(host, there.id, there.name)
         except Trouble as trouble:
@@ -258,6 +261,9 @@ def _ran(argv: tuple[str, ...], code: int, output: bytes) -> Evidence:
 
 
 def _create(host: Host, workspace: Workspace, image: str, notes: tuple[str, ...], emit: Emit) -> Up:
+    if host.engine.image(image) is None:
+        raise Trouble(Problem.IMAGE_MISSING, subject=image)
+    prepare(host, workspace)
     spec = spec_for(host.engine.info(), workspace, image)
     emit(Started(_('Making the container "{name}".').format(name=spec.name)))
     try:

@@ -153,9 +153,12 @@ _WORDS: dict[Problem, _Words] = {
         about=N_("{subject} was changed by someone else in the meantime, so it was left as it is."),
     ),
     Problem.FILE_READ_ONLY: _Words(
-        N_("The disk is read-only, so nothing could be written."),
-        N_("Choose another place; if the disk should be writable, ask the person who looks after it."),
-        about=N_("{subject} lies on a read-only disk, so nothing could be written."),
+        N_("The place is write-protected, so nothing could be written."),
+        N_(
+            "The disk is read-only, or the file is locked. Choose another place, or ask the person who looks after "
+            "this machine."
+        ),
+        about=N_("{subject} is write-protected, so nothing could be written."),
     ),
     Problem.DISK_FULL: _Words(
         N_("The disk is full."),
