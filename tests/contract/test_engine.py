@@ -307,3 +307,33 @@ def test_no_command_in_a_container_that_does_not_run(dock: Dock, run: Callable[[
         with pytest.raises(Trouble) as caught:
             run(dock.engine, name)
         assert caught.value.kind is kind
+
+
+# --- images, and containers that leave nothing -------------------------------------------------------------------
+
+
+def test_the_images_that_have_a_name_are_listed(dock: Dock) -> None:
+    listed = {tag: image for image in dock.engine.images() for tag in image.tags}
+    known = dock.engine.image(dock.image)
+    assert known is not None
+    assert known.tags
+    found = listed[known.tags[0]]
+    assert (found.id, found.size > 0) == (known.id, True)
+
+
+def test_an_entry_point_of_ours_takes_the_place_of_the_images_own(dock: Dock) -> None:
+    asked = replace(spec(dock), command=("600",), entrypoint=("sleep",), network="none", read_only=True)
+    made = dock.engine.create(asked)
+    dock.engine.start(made)
+    assert dock.engine.run_in(made, ("true",)).exit_code == 0
+
+
+def test_a_container_that_removes_itself(dock: Dock) -> None:
+    made = dock.engine.create(replace(spec(dock), auto_remove=True))
+    dock.engine.start(made)
+    info = dock.engine.container(made)
+    assert info is not None
+    assert info.auto_remove
+    dock.engine.stop(made, timeout=0)
+    assert until(lambda: dock.engine.container(made) is None)
+    dock.engine.remove(made, force=True)

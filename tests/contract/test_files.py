@@ -232,3 +232,10 @@ def test_a_link_is_told_as_it_stands(disk: Disk) -> None:
     disk.link(path(disk, "link"), "../nowhere")
     assert disk.files.link(path(disk, "link")) == "../nowhere"
     assert [disk.files.link(path(disk, name)) for name in ("a", "missing", "a/b", "")] == [None] * 4
+
+
+def test_info_tells_when_a_file_was_changed(disk: Disk) -> None:
+    """0 is "not known": a simulated file has a time only where its machine says so."""
+    disk.put(path(disk, "a"), b"", 0o644)
+    assert disk.files.info(path(disk, "a")).changed >= 0
+    assert disk.files.info(path(disk, "missing")).changed == 0

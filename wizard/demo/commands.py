@@ -106,6 +106,8 @@ class SimCommands:
                     answer = command.stopped
                 if why := self._effects[Effect(command.effect)](self):
                     answer = Answer(stderr=why, returncode=1)
+                if answer.returncode == 0:
+                    self._tree.leave(command.leaves)
         if answer.seconds > timeout:
             raise Trouble(Problem.COMMAND_TIMEOUT, subject=shlex.join(argv))
         return CommandResult(argv, answer.returncode, answer.stdout, answer.stderr, answer.seconds)

@@ -102,6 +102,12 @@ class SimEngine:
         self.ping()
         return self._image(reference)
 
+    def images(self) -> tuple[ImageInfo, ...]:
+        self.ping()
+        return tuple(
+            replace(image, architecture="", command=(), entrypoint=()) for image in self._daemon.images.values()
+        )
+
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         self.ping()
         manifest = self._registry.manifest(reference, key, go_arch(self._spec.os.arch))
@@ -171,9 +177,10 @@ class SimEngine:
                     labels=dict(spec.labels),
                     mounts=spec.mounts,
                     runtime=runtime,
+                    auto_remove=spec.auto_remove,
                     created=datetime.now(timezone.utc).isoformat(),
                 ),
-                command=spec.command or image.command,
+                command=(*spec.entrypoint, *spec.command) or image.command,
                 gpus=spec.gpus.any and (spec.device_request or runtime == "nvidia"),
                 device_request=spec.device_request,
                 memlock=spec.memlock,
@@ -200,14 +207,14 @@ class SimEngine:
                 captured = Captured(limit=60.0)
                 code = self._run(box, box.command, captured)
                 box.output += captured.text[1] + captured.text[2]
-                finish(box, code)
+                self._finish(box, code)
 
     def stop(self, container_id: str, timeout: float = 10.0) -> None:
         self.ping()
         box = self._box(container_id)
         if box.info.running:
             # Only ours listens to the polite request; a plain sleep has to be killed.
-            finish(box, 0 if box.command == KEEP_ALIVE and timeout > 0 else _KILLED)
+            self._finish(box, 0 if box.command == KEEP_ALIVE and timeout > 0 else _KILLED)
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         self.ping()
@@ -247,6 +254,11 @@ class SimEngine:
         return ToySession(self._interpreter(box, env or {}), argv, tty=tty, size=size)
 
     # --- helpers ---
+
+    def _finish(self, box: Box, code: int) -> None:
+        finish(box, code)
+        if box.info.auto_remove:
+            self._daemon.boxes.pop(box.info.id, None)
 
     def _find(self, name: str) -> Box | None:
         boxes = self._daemon.boxes

@@ -6,11 +6,11 @@ import errno
 import os
 import posixpath
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wizard.demo.spec import Disk, Spec
+from wizard.demo.spec import Disk, File, Spec
 from wizard.model.errors import Problem, Trouble
 from wizard.model.machine import DiskSpace, FileContent, PathInfo, PathKind
 
@@ -35,6 +35,7 @@ class Node:
     gid: int = 0
     data: bytes = b""
     link: str = ""
+    changed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,7 @@ class Tree:
             tree.plant(path, Node(PathKind.FILE, 0o755, data=b"#!simulated\n"))
         for path, file in spec.files.items():
             if not file.absent:
-                kind = _KINDS[file.kind]
-                tree.plant(path, Node(kind, file.mode, file.owner, file.group, file.text.encode(), file.link))
+                tree.plant(path, node_of(file))
         return tree
 
     def plant(self, path: str, node: Node) -> None:
@@ -86,6 +86,14 @@ class Tree:
             self.nodes[above] = Node(PathKind.DIRECTORY, 0o755)
             above = posixpath.dirname(above)
         self.nodes[path] = node
+
+    def leave(self, files: Mapping[str, File]) -> None:
+        """Puts files where a command leaves them, and takes those away that are ``absent`` afterwards."""
+        for path, file in files.items():
+            if file.absent:
+                self.nodes.pop(path, None)
+            else:
+                self.plant(path, node_of(file))
 
     def follow(self, path: str, who: Identity) -> str:
         """``path`` with its symbolic links followed, whether it exists or not.
@@ -156,6 +164,11 @@ class Tree:
         return here
 
 
+def node_of(file: File) -> Node:
+    """A node as a machine's file describes it."""
+    return Node(_KINDS[file.kind], file.mode, file.owner, file.group, file.text.encode(), file.link, file.changed)
+
+
 class SimFiles:
     """``Files`` over a tree. ``can_root`` tells whether root is to be had without a password now."""
 
@@ -176,7 +189,7 @@ class SimFiles:
         if node is None:
             return PathInfo(path, PathKind.MISSING)
         read, write, execute = (self._user.may(node, want) for want in (_READ, _WRITE, _SEARCH))
-        return PathInfo(path, node.kind, read, write, execute)
+        return PathInfo(path, node.kind, read, write, execute, node.changed)
 
     def read(self, path: str, *, root: bool = False) -> FileContent | None:
         return self._as(root, lambda who: self._read(path, who))

@@ -58,7 +58,7 @@ class Disk:
 class File:
     """What stands at a path. ``kind`` is ``file``, ``directory``, ``socket`` or ``device``.
 
-    ``link`` makes it a symbolic link; ``absent`` takes away an inherited one.
+    ``link`` makes it a symbolic link; ``absent`` takes away an inherited one. ``changed`` is its ctime, in seconds.
     """
 
     text: str = ""
@@ -68,6 +68,7 @@ class File:
     kind: str = "file"
     link: str = ""
     absent: bool = False
+    changed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,13 @@ class Command(Answer):
     """A scripted command line. ``effect`` is a value of ``Effect``: what it does to the machine.
 
     ``denied`` is the answer to a user who is not root, ``stopped`` the one while the Docker service does not run.
+    ``leaves`` are the files that are there afterwards (``absent``: gone), as an installation leaves them.
     """
 
     effect: str = ""
     denied: Answer | None = None
     stopped: Answer | None = None
+    leaves: Mapping[str, File] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +276,7 @@ def _command(raw: Mapping[str, Any]) -> Command:
     for variant in ("denied", "stopped"):
         if variant in values:
             values[variant] = Answer(**values[variant])
+    values["leaves"] = _table(File, values.get("leaves", {}))
     return Command(**values)
 
 

@@ -101,6 +101,7 @@ class SystemFiles:
             readable=os.access(path, os.R_OK, effective_ids=True),
             writable=os.access(path, os.W_OK, effective_ids=True),
             executable=os.access(path, os.X_OK, effective_ids=True),
+            changed=found.st_ctime,
         )
 
     def read(self, path: str, *, root: bool = False) -> FileContent | None:

@@ -158,6 +158,9 @@ class Engine(Protocol):
     def image(self, reference: str) -> ImageInfo | None:
         """The image of that name or id, or None."""
 
+    def images(self) -> tuple[ImageInfo, ...]:
+        """The images that have a name; their architecture, command and entry point are not told here."""
+
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         """Starts a pull and yields the engine's messages as they are, including ``{"error": …}``.
 

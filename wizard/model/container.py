@@ -75,7 +75,9 @@ class ContainerSpec:
     """Everything that is said to the engine when the container is created.
 
     ``runtime`` and ``device_request`` are the two ways to give GPUs: at most one is used. ``memlock`` asks for
-    unlimited locked memory, which an engine without CAP_SYS_RESOURCE refuses at start.
+    unlimited locked memory, which an engine without CAP_SYS_RESOURCE refuses at start. ``entrypoint`` takes the place
+    of the image's own, ``network`` is ``none`` or "" for the usual one, ``auto_remove`` makes the container go when it
+    ends.
     """
 
     name: str
@@ -91,6 +93,10 @@ class ContainerSpec:
     memlock: bool = True
     stack: int = STACK
     tty: bool = False
+    entrypoint: tuple[str, ...] = ()
+    network: str = ""
+    read_only: bool = False
+    auto_remove: bool = False
 
     def without_memlock(self) -> ContainerSpec:
         return replace(self, memlock=False)

@@ -63,13 +63,18 @@ class PathKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """What stands at a path (symbolic links followed), and what this user may do with it."""
+    """What stands at a path (symbolic links followed), and what this user may do with it.
+
+    ``changed`` is when the file, its name or its rights were last changed (ctime): seconds since 1970, 0 where that is
+    not known.
+    """
 
     path: str
     kind: PathKind
     readable: bool = False
     writable: bool = False
     executable: bool = False
+    changed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class DaemonProcess:
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What ``GET /version`` and ``GET /info`` say. ``runtimes`` maps a name to its program's path ("" if not
-    told).
+    told). ``cdi_folders`` are where it looks for CDI specifications, none where it does not use any.
     """
 
     kind: EngineKind
@@ -164,6 +169,7 @@ class EngineInfo:
     name: str
     cgroup_driver: str = ""
     warnings: tuple[str, ...] = ()
+    cdi_folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: E
         name=str(info.get("Name") or ""),
         cgroup_driver=str(info.get("CgroupDriver") or ""),
         warnings=tuple(info.get("Warnings") or ()),
+        cdi_folders=tuple(info.get("CDISpecDirs") or ()),
     )
 
 
@@ -92,4 +93,7 @@ def host_config(client: Any, spec: ContainerSpec) -> Any:
         ulimits=limits,
         runtime=spec.runtime,
         device_requests=requests or None,
+        network_mode=spec.network or None,
+        read_only=spec.read_only,
+        auto_remove=spec.auto_remove,
     )

@@ -119,6 +119,20 @@ class DockerEngine:
             entrypoint=tuple(config.get("Entrypoint") or ()),
         )
 
+    def images(self) -> tuple[ImageInfo, ...]:
+        with self.border("GET /images/json"):
+            listed = self.client().images()
+        found = (
+            ImageInfo(
+                id=item["Id"],
+                tags=tuple(tag for tag in item.get("RepoTags") or () if not tag.startswith("<none>")),
+                repo_digests=tuple(item.get("RepoDigests") or ()),
+                size=int(item.get("Size") or 0),
+            )
+            for item in listed
+        )
+        return tuple(info for info in found if info.tags)
+
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         cancel.check()
         trouble: Trouble
@@ -189,6 +203,7 @@ class DockerEngine:
                     spec.image,
                     list(spec.command) or None,
                     name=spec.name,
+                    entrypoint=list(spec.entrypoint) or None,
                     labels=dict(spec.labels),
                     environment=dict(spec.env),
                     tty=spec.tty,
