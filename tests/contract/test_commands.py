@@ -51,6 +51,19 @@ def test_a_program_that_takes_too_long(commands: Commands) -> None:
     assert caught.value.subject == "sleep 30"
 
 
+def test_a_program_that_is_followed_tells_its_lines_and_still_returns_them(commands: Commands) -> None:
+    lines: list[str] = []
+    result = commands.run(("sh", "-c", "echo out; echo err >&2; exit 3"), on_line=lines.append)
+    assert sorted(lines) == ["err", "out"]
+    assert (result.returncode, result.stdout, result.stderr) == (3, "out\n", "err\n")
+    with pytest.raises(Trouble) as caught:
+        commands.run(("sleep", "30"), timeout=0.2, on_line=lines.append)
+    assert caught.value.kind is Problem.COMMAND_TIMEOUT
+    with pytest.raises(Trouble) as caught:
+        commands.run(("no-such-program",), on_line=lines.append)
+    assert caught.value.kind is Problem.COMMAND_MISSING
+
+
 def test_access_says_what_a_command_as_root_meets(rights: Rights) -> None:
     access = rights.privilege.access()
     if access in (RootAccess.ROOT, RootAccess.READY):

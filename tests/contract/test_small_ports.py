@@ -30,6 +30,15 @@ def test_what_was_written_is_read(store: Store) -> None:
     assert store.read("journey.json") == b"two\x00"
 
 
+def test_the_lock_may_be_nested_and_is_free_afterwards(store: Store) -> None:
+    with store.lock(), store.lock():
+        assert store.locked_by() is None, "it is ours"
+    with store.lock():
+        store.write("journey.json", b"one")
+    assert store.locked_by() is None
+    assert store.read("journey.json") == b"one"
+
+
 def test_names_in_folders_are_listed_in_order(store: Store) -> None:
     assert store.names("receipts") == ()
     for name in ("receipts/b.json", "receipts/a.json", "other/c.json"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.contract.conftest import until
 from wizard.host.commands import SudoPrivilege, SystemCommands, without_keys
 from wizard.model.errors import Problem, Trouble
 from wizard.model.machine import RootAccess
@@ -161,3 +164,37 @@ def test_access_is_asked_with_a_command_that_does_nothing(tmp_path: Path, script
     privilege = SudoPrivilege(with_sudo(tmp_path, f'[ "$*" = "-n true" ] || exit 9; {script}'), uid=SOMEBODY)
     assert privilege.access() is access
     assert privilege.as_typed(("kill", "-HUP", "7")) == ("sudo", "kill", "-HUP", "7")
+
+
+def test_a_followed_program_tells_each_line_while_it_runs(commands: SystemCommands, tmp_path: Path) -> None:
+    """The program waits for what only the line that it has said can bring about."""
+    go = tmp_path / "go"
+
+    def hear(line: str) -> None:
+        if line == "ready":
+            go.write_text("")
+
+    script = f"echo ready; while [ ! -e {go} ]; do sleep 0.02; done; printf 'no line end' >&2"
+    result = commands.run(("sh", "-c", script), timeout=20, on_line=hear)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "ready\n", "no line end")
+
+
+def test_a_followed_program_is_not_broken_off(tmp_path: Path) -> None:
+    """Neither Ctrl-C at the keyboard nor the death of this program ends an installation in the middle."""
+    begun, told = tmp_path / "begun", tmp_path / "told"
+    script = f"touch {begun}; for i in 1 2 3 4 5 6 7 8 9 10; do echo line; sleep 0.05; done; touch {told}"
+    code = (
+        "import os\nfrom wizard.host.commands import SystemCommands\n"
+        f"SystemCommands(os.environ).run(('sh', '-c', {script!r}), on_line=print)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.DEVNULL) as wizard:
+        assert until(begun.exists)
+        os.killpg(wizard.pid, signal.SIGINT)
+        os.kill(wizard.pid, signal.SIGKILL)
+    assert until(told.exists)
+
+
+def test_what_a_followed_program_reads(commands: SystemCommands) -> None:
+    lines: list[str] = []
+    assert commands.run(("cat",), stdin=b"a\n\nb", on_line=lines.append).stdout == "a\n\nb"
+    assert lines == ["a", "b"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,29 @@ def test_the_real_host_has_no_key_in_its_environment(tmp_path: Path) -> None:
     assert not host.registry.takes_key("127.0.0.1:5001")
     found = host.keys.get()
     assert found is not None, "the key store alone sees the variable"
+
+
+def test_of_two_processes_one_has_the_lock_and_a_crash_frees_it(tmp_path: Path) -> None:
+    root = str(tmp_path / "state" / "s2s-wizard")
+    mine = FolderStore(root)
+    assert mine.locked_by() is None
+    code = (
+        "import sys\nfrom wizard.host.store import FolderStore\n"
+        f"with FolderStore({root!r}).lock():\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert mine.locked_by() == other.pid
+        with pytest.raises(Trouble) as caught, mine.lock():
+            pass
+        assert (caught.value.kind, caught.value.subject) == (Problem.BUSY, str(other.pid))
+        mine.write("journey.json", b"{}")
+        assert mine.read("journey.json") == b"{}", "the others' files are not locked"
+        other.kill()
+    assert mine.locked_by() is None
+    with mine.lock():
+        assert FolderStore(root).locked_by() == os.getpid(), "another store stands for another process"
+        with pytest.raises(Trouble) as caught, FolderStore(root).lock():
+            pass
+        assert caught.value.kind is Problem.BUSY

@@ -90,6 +90,7 @@ class SimCommands:
         stdin: bytes | None = None,  # noqa: ARG002 - a scripted answer does not depend on it
         env: Mapping[str, str] | None = None,  # noqa: ARG002 - nor on this
         timeout: float = 30.0,
+        on_line: Callable[[str], None] | None = None,
     ) -> CommandResult:
         if root and not self._privilege.is_had:
             raise Trouble(Problem.ROOT_NEEDED, "sudo: a password is required", subject=shlex.join(argv))
@@ -110,6 +111,9 @@ class SimCommands:
                     self._tree.leave(command.leaves)
         if answer.seconds > timeout:
             raise Trouble(Problem.COMMAND_TIMEOUT, subject=shlex.join(argv))
+        for line in (*answer.stdout.splitlines(), *answer.stderr.splitlines()):
+            if on_line is not None and line.strip():
+                on_line(line)
         return CommandResult(argv, answer.returncode, answer.stdout, answer.stderr, answer.seconds)
 
     def _find(self, argv: tuple[str, ...]) -> Command:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SimStore:
     """``Store`` in a dictionary; ``folder`` is where a real one would lie."""
@@ -26,3 +29,10 @@ class SimStore:
 
     def path(self, name: str) -> str:
         return f"{self._folder}/{name}"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
+
+    def locked_by(self) -> int | None:
+        return None

@@ -7,9 +7,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from wizard.host.ports import Commands
 from wizard.model.errors import Problem, Trouble
@@ -57,6 +60,7 @@ class SystemCommands:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 30.0,
+        on_line: Callable[[str], None] | None = None,
     ) -> CommandResult:
         extra = dict(env or {})
         sudo = root and self._effective_uid() != 0
@@ -66,40 +70,20 @@ class SystemCommands:
             command, extra = ("sudo", "-n", *assigned, *argv), {}
         else:
             command = argv
+        environ = without_keys({**self._environ, **extra})
         began = time.monotonic()
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=without_keys({**self._environ, **extra}),
-            )
+            if on_line is None:
+                code, out, err = _to_the_end(command, argv, stdin, environ, timeout)
+            else:
+                code, out, err = _followed(command, argv, stdin, environ, timeout, on_line)
         except FileNotFoundError as error:
             kind = Problem.ROOT_NEEDED if sudo else Problem.COMMAND_MISSING
             raise Trouble(kind, str(error), subject=argv[0]) from error
         except OSError as error:
             raise Trouble(Problem.COMMAND_FAILED, str(error), subject=argv[0]) from error
-        try:
-            out, err = process.communicate(stdin, timeout=timeout)
-        except subprocess.TimeoutExpired as expired:
-            _abandon(process)
-            seen = b"".join(part for part in (expired.stdout, expired.stderr) if part).decode(errors="replace")
-            raise Trouble(
-                Problem.COMMAND_TIMEOUT,
-                f"no end after {timeout:g} s",
-                subject=" ".join(argv),
-                evidence=(Evidence(" ".join(argv), seen),),
-            ) from expired
-        except BaseException:
-            _abandon(process)
-            raise
         result = CommandResult(
-            argv,
-            process.returncode,
-            out.decode(errors="replace"),
-            err.decode(errors="replace"),
-            time.monotonic() - began,
+            argv, code, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - began
         )
         if sudo and result.returncode != 0:
             _refused(result)
@@ -107,6 +91,107 @@ class SystemCommands:
 
     def _effective_uid(self) -> int:
         return os.geteuid() if self._uid is None else self._uid
+
+
+_Ended = tuple[int, bytes, bytes]
+"""Exit status, standard output, standard error."""
+
+
+def _to_the_end(
+    command: tuple[str, ...], argv: tuple[str, ...], stdin: bytes | None, environ: dict[str, str], timeout: float
+) -> _Ended:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+    )
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired as expired:
+        _abandon(process)
+        raise _late(argv, timeout, b"".join(part for part in (expired.stdout, expired.stderr) if part)) from expired
+    except BaseException:
+        _abandon(process)
+        raise
+    return process.returncode, out, err
+
+
+def _followed(
+    command: tuple[str, ...],
+    argv: tuple[str, ...],
+    stdin: bytes | None,
+    environ: dict[str, str],
+    timeout: float,
+    on_line: Callable[[str], None],
+) -> _Ended:
+    """Runs a command that must not be broken off. It writes into files, not into pipes, so that it does not notice when
+    this process dies; and it is in a process group of its own, so that Ctrl-C does not reach it.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
+        given.write(stdin or b"")
+        given.seek(0)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL if stdin is None else given,
+            stdout=out,
+            stderr=err,
+            env=environ,
+            **_OWN_GROUP,
+        )
+        tails = (_Tail(out.fileno(), on_line), _Tail(err.fileno(), on_line))
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    process.wait(_FOLLOW_SECONDS)
+                except subprocess.TimeoutExpired as expired:
+                    if time.monotonic() >= deadline:
+                        with contextlib.suppress(OSError):
+                            process.terminate()
+                        raise _late(argv, timeout, b"".join(tail.data for tail in tails)) from expired
+                for tail in tails:
+                    tail.read(last=process.returncode is not None)
+                if process.returncode is not None:
+                    return process.returncode, tails[0].data, tails[1].data
+        finally:
+            if process.returncode is None:
+                threading.Thread(target=process.wait, name="reap", daemon=True).start()
+
+
+_FOLLOW_SECONDS = 0.1
+_OWN_GROUP: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+
+
+class _Tail:
+    """Reads on in a file into which a child writes, and tells its lines. The place of reading is our own."""
+
+    def __init__(self, handle: int, on_line: Callable[[str], None]) -> None:
+        self._handle = handle
+        self._on_line = on_line
+        self._told = 0
+        self.data = b""
+
+    def read(self, *, last: bool) -> None:
+        """Tells the lines that are complete, or with ``last`` all that is there."""
+        while piece := os.pread(self._handle, 65536, len(self.data)):
+            self.data += piece
+        end = len(self.data) if last else self.data.rfind(b"\n") + 1
+        text = self.data[self._told : end].decode(errors="replace")
+        self._told = max(self._told, end)
+        for line in text.replace("\r", "\n").split("\n"):
+            if line.strip():
+                self._on_line(line.rstrip())
+
+
+def _late(argv: tuple[str, ...], timeout: float, seen: bytes) -> Trouble:
+    return Trouble(
+        Problem.COMMAND_TIMEOUT,
+        f"no end after {timeout:g} s",
+        subject=" ".join(argv),
+        evidence=(Evidence(" ".join(argv), seen.decode(errors="replace")),),
+    )
 
 
 def _abandon(process: subprocess.Popen[bytes]) -> None:

@@ -6,7 +6,8 @@ accept a ``Cancel``. Byte counts are bytes, times are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,11 +48,15 @@ class Commands(Protocol):
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 30.0,
+        on_line: Callable[[str], None] | None = None,
     ) -> CommandResult:
         """Runs ``argv`` to its end; any exit status is a result, not an error.
 
         With ``root`` it is run as root, through ``sudo -n`` where this process is not root. ``env`` is added to the
-        environment. Raises ``COMMAND_MISSING``, ``COMMAND_TIMEOUT``, or ``ROOT_NEEDED`` when sudo wants a password.
+        environment. ``on_line`` is called with every line, of standard output and of standard error, while the program
+        runs; the result still holds all of them. A program that is followed so is one that changes the machine: Ctrl-C
+        does not reach it, and it goes on to its end when this process dies. Raises ``COMMAND_MISSING``,
+        ``COMMAND_TIMEOUT``, or ``ROOT_NEEDED`` when sudo wants a password.
         """
 
 
@@ -302,6 +307,15 @@ class Store(Protocol):
 
     def path(self, name: str) -> str:
         """Where ``name`` lies, for people."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Holds the right to change the machine, against other processes of this user; may be nested in one process.
+
+        A process that ends, however it does, lets go of it. Raises ``BUSY`` with the other's pid as the subject.
+        """
+
+    def locked_by(self) -> int | None:
+        """The pid of another process that holds the lock; None where none does. Waits for nobody."""
 
 
 @dataclass(frozen=True, slots=True)

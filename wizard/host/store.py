@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from wizard.host.files import typed, write_whole
+from wizard.model.errors import Problem, Trouble
+
+_LOCK = "lock"
+_LOCK_SECONDS = 0.5
+"""Somebody who only asks who holds the lock has it for a moment."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""A file system that knows no locks: then nobody is held up."""
 
 
 class FolderStore:
@@ -13,6 +26,9 @@ class FolderStore:
 
     def __init__(self, root: str) -> None:
         self._root = Path(root)
+        self._guard = threading.Lock()
+        self._depth = 0
+        self._held = -1
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -47,6 +63,66 @@ class FolderStore:
     def path(self, name: str) -> str:
         return str(self._place(name))
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self._guard:
+            if self._depth == 0:
+                self._held = self._acquire()
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._depth -= 1
+                if self._depth == 0:
+                    os.close(self._held)
+
+    def locked_by(self) -> int | None:
+        with self._guard:
+            if self._depth:
+                return None
+            try:
+                handle = os.open(self._place(_LOCK), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return None
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _pid_in(handle)
+            except OSError:
+                return None
+            finally:
+                os.close(handle)
+            return None
+
+    def _acquire(self) -> int:
+        """An open file that holds the lock until it is closed."""
+        place = self._place(_LOCK)
+        try:
+            self._make(place.parent)
+            handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise typed(error, str(place)) from error
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                pid = _pid_in(handle)
+                os.close(handle)
+                raise Trouble(Problem.BUSY, subject=str(pid)) from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    os.close(handle)
+                    raise typed(error, str(place)) from error
+            break
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        return handle
+
     def _make(self, folder: Path) -> None:
         """The folder and those above it up to the root, each 0700 also where it stood there already."""
         self._root.parent.mkdir(parents=True, exist_ok=True)
@@ -61,3 +137,9 @@ class FolderStore:
         if pure.is_absolute() or ".." in pure.parts:
             raise ValueError(f"not a name inside the store: {name}")
         return self._root / pure
+
+
+def _pid_in(handle: int) -> int:
+    """The pid that the holder of the lock wrote; 0 in the moment before it has."""
+    text = os.pread(handle, 32, 0).strip()
+    return int(text) if text.isdigit() else 0

@@ -87,6 +87,8 @@ class Problem(str, Enum):
     BAD_INPUT = "bad-input"
     NO_TERMINAL = "no-terminal"
     CANCELLED = "cancelled"
+    BUSY = "busy"
+    """another wizard is changing this machine"""
     UNSCRIPTED = "unscripted"
     """a simulated machine was asked something that its file does not answer"""
     INTERNAL = "internal"
@@ -124,7 +126,9 @@ USAGE = frozenset(
 )
 """Kinds that end a command with exit code 2: what the user gave cannot be used."""
 
-PERSON = frozenset({Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING})
+PERSON = frozenset(
+    {Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING, Problem.BUSY}
+)
 """Kinds that end a command with exit code 3: a person has to decide or to do something."""
 
 

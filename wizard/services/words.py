@@ -433,6 +433,11 @@ _WORDS: dict[Problem, _Words] = {
         N_("This needs a terminal, and there is none."),
         N_('Run it in a terminal window; in scripts use "s2s-wizard run" or another command.'),
     ),
+    Problem.BUSY: _Words(
+        N_("Another wizard is changing this machine right now."),
+        N_("Wait until it has ended, or end it in its own window; then try again."),
+        about=N_("Another wizard (process {subject}) is changing this machine right now."),
+    ),
     Problem.CANCELLED: _Words(
         N_("You stopped it."),
         N_("Start again whenever you like."),
