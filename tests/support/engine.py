@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import docker
 import pytest
@@ -104,12 +104,15 @@ class PrivateEngine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(config: Mapping[str, Any] | str | None = None, *options: str) -> PrivateEngine:
+def start(config: Mapping[str, Any] | str | None = None, *options: str, path: str = "") -> PrivateEngine:
     """Starts an engine whose daemon.json is ``config`` (a mapping, or the file's text; None: an empty object).
 
-    ``options`` are added to dockerd's command line. Raises ``CannotStart`` with the end of the daemon's log.
+    ``options`` are added to dockerd's command line. ``path`` are folders, as in ``PATH``, in which its programs are
+    looked for first. Raises ``CannotStart`` with the end of the daemon's log.
     """
-    program = shutil.which("dockerd", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/local/sbin")
+    usual = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin:/usr/local/sbin"
+    path = f"{path}{os.pathsep}{usual}" if path else usual
+    program = shutil.which("dockerd", path=path)
     if program is None:
         raise CannotStart("there is no dockerd on this machine (Debian: apt install docker.io)")
     if os.geteuid() != 0:
@@ -130,6 +133,7 @@ def start(config: Mapping[str, Any] | str | None = None, *options: str) -> Priva
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": path},
             start_new_session=True,  # Ctrl-C in the tests is not for the engine
         )
     engine = PrivateEngine(folder, process)
@@ -148,9 +152,14 @@ def start_or_skip(config: Mapping[str, Any] | str | None = None, *options: str) 
     try:
         return start(config, *options)
     except CannotStart as error:
-        if os.environ.get(REQUIRE) == "1":
-            pytest.fail(f"{REQUIRE}=1, but {error}", pytrace=False)
-        pytest.skip(f"NOT TESTED on a real Docker Engine: {error}")
+        not_here(error)
+
+
+def not_here(error: CannotStart) -> NoReturn:
+    """Skips loudly, or fails where the real thing is compulsory."""
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{REQUIRE}=1, but {error}", pytrace=False)
+    pytest.skip(f"NOT TESTED on a real Docker Engine: {error}")
 
 
 @pytest.fixture(scope="session")
