@@ -1,7 +1,7 @@
 """Newer Docker Engines beside the one that is installed: other suites' packages, unpacked, never installed.
 
 The packages come through apt, from the mirror that this machine uses for Debian, with lists in a folder of their own.
-Their dockerd, containerd and shim are static and run here; ``runc`` is the installed one, because theirs wants a newer C
+Their dockerd, containerd and shim are static and run here; ``runc`` is the installed one: theirs wants a newer C
 library.
 """
 
