@@ -3,6 +3,18 @@
 The rows stand in ``causes/*.toml``, one table a cause, from the specific to the general; ``ORDER`` is the order of the
 files. Ids and verbatim samples are those of the measurements on nine Docker engines (17.12 to 29.1) and ten versions
 of NVIDIA's toolkit.
+
+Patterns are tried without regard to case on text whose envelopes are off (``wizard.model.envelope``): one message a
+line, blanks single, escapes written out, no dot or ``: unknown`` at a line's end. ``^`` and ``$`` are a line's, ``.``
+stays in the line. What the daemon said follows a line ``Error response from daemon:`` of its own, so a pattern for
+words that many programs use (``denied``) can ask for it: ``from daemon:\\n(?:error: )?denied$``. A pattern needs a
+literal part of at least ``NEEDLE`` letters outside groups (in each of its alternatives) and is only tried where that
+part stands; its gaps are bounded (``[^\\n]{0,200}``, not ``.*``), so that no text makes it slow.
+
+Where two causes match the same words, the one that stands first has them. ``depth`` orders the causes of one text:
+90 kernel and firmware, 80 the driver, 75 packages, 70 what keeps the daemon from starting, 60 the toolkit and its
+runtime, 50 what Docker was told about the GPU, 40 network, registry, image, container, 30 reaching the daemon,
+20 what follows from something else, 10 notes.
 """
 
 from __future__ import annotations
@@ -13,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wizard.model import engine_text
+from wizard.model import envelope
 from wizard.model.cause import Cause, Match
 from wizard.model.finding import Link
 
@@ -25,6 +37,12 @@ else:
 FOLDER = Path(__file__).resolve().parent / "causes"
 ORDER = ("nvidia", "runtime", "systemd", "config", "access", "container", "registry", "image")
 """The files, in the order in which their rows are tried."""
+NEEDLE = 5
+"""The least length of a pattern's literal part, without white space."""
+
+_LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}.*+?^$|]")
+_CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")
+_QUANTIFIER = re.compile(r"[*+?]\??|\{\d*,?\d*\}\??")
 
 
 @cache
@@ -45,15 +63,99 @@ def by_id(id: str) -> Cause:
 
 def find(text: str) -> tuple[Match, ...]:
     """The causes that ``text`` names, the root first; none for a text that is not known."""
-    plain = engine_text.unwrapped(text)
-    found: list[Match] = []
-    for cause in causes():
-        for pattern in cause.patterns:
-            if match := pattern.search(plain):
+    text = envelope.cleaned(text)
+    squeezed = envelope.squeezed(text)
+    here = {needle for needle in _all_needles() if needle in squeezed}
+    rows = [row for row in causes() if any(not here.isdisjoint(needles(pattern)) for pattern in row.patterns)]
+    if not rows:
+        return ()
+    found: dict[str, Match] = {}
+    for block in envelope.blocks(text):
+        squeezed = block.squeezed()
+        near = {needle for needle in here if needle in squeezed}
+        patterns = [(row, pattern) for row in rows for pattern in row.patterns if not near.isdisjoint(needles(pattern))]
+        if any(row.id not in found for row, _pattern in patterns):
+            for match in _best(block, patterns):
+                found.setdefault(match.cause.id, match)
+    order = {row.id: number for number, row in enumerate(rows)}
+    return tuple(sorted(found.values(), key=lambda match: (-match.cause.depth, order[match.cause.id])))
+
+
+def _best(block: envelope.Block, patterns: list[tuple[Cause, str]]) -> list[Match]:
+    """The matches of the reading in which the most is understood; the block as it stands where that is as good."""
+    best: list[Match] = []
+    most = 0
+    for reading in block.readings():
+        matches, understood = _matches(reading, patterns)
+        if understood > most:
+            best, most = matches, understood
+    return best
+
+
+def _matches(reading: envelope.Reading, patterns: list[tuple[Cause, str]]) -> tuple[list[Match], int]:
+    """The causes in one reading, and how many characters they explain. Words explained once are not used again."""
+    taken: list[tuple[int, int]] = []
+    found: dict[str, Match] = {}
+    for cause, pattern in patterns:
+        for match in compiled(pattern).finditer(reading.text):
+            begin, end = match.span()
+            if any(begin < other_end and other_begin < end for other_begin, other_end in taken):
+                continue
+            taken.append((begin, end))
+            if cause.id not in found and reading.own(begin):
                 groups = {name: value for name, value in match.groupdict().items() if value is not None}
-                found.append(Match(cause, match.group(), groups))
-                break
-    return tuple(sorted(found, key=lambda match: -match.cause.depth))
+                found[cause.id] = Match(cause, reading.around(begin, end), groups)
+    return list(found.values()), sum(end - begin for begin, end in taken)
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of the catalogue, ready to be used: compiling all of them would take longer than most texts."""
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+
+
+@cache
+def needles(pattern: str) -> tuple[str, ...]:
+    """Of each alternative of a pattern the longest literal part, squeezed; a text without any of them cannot match."""
+    runs: list[list[str]] = [[""]]
+    place = depth = 0
+    while place < len(pattern):
+        if match := _CLASS.match(pattern, place):
+            piece, literal = match.group(), ""
+        elif match := _LITERAL.match(pattern, place):
+            piece = match.group()
+            literal = piece[-1]
+        else:
+            piece, literal = pattern[place], ""
+            if piece == "\\":
+                piece = pattern[place : place + 2]
+            depth += (piece == "(") - (piece == ")")
+        place += len(piece)
+        quantifier = _QUANTIFIER.match(pattern, place) if piece not in ("(", "|", "^", "$") else None
+        place = quantifier.end() if quantifier else place
+        if depth or piece == ")":
+            literal, ends = "", True
+        elif piece == "|":
+            runs.append([""])
+            continue
+        else:
+            ends = not literal and piece != "\\s" and piece != "\\n"
+        if literal and (quantifier is None or quantifier.group()[0] == "+"):
+            runs[-1][-1] += literal
+            ends = quantifier is not None
+        elif literal:
+            ends = not literal.isspace()
+        if ends:
+            runs[-1].append("")
+    found = tuple(max((envelope.squeezed(run) for run in alternative), key=len) for alternative in runs)
+    if min(map(len, found)) < NEEDLE:
+        raise ValueError(f"no literal part of {NEEDLE} letters: {pattern}")
+    return found
+
+
+@cache
+def _all_needles() -> frozenset[str]:
+    return frozenset(needle for row in causes() for pattern in row.patterns for needle in needles(pattern))
 
 
 def _cause(id: str, row: dict[str, Any]) -> Cause:
@@ -66,12 +168,12 @@ def _cause(id: str, row: dict[str, Any]) -> Cause:
             title=row["title"],
             cause=row["cause"],
             advice=tuple(row["advice"]),
-            patterns=tuple(re.compile(pattern, re.IGNORECASE) for pattern in row["patterns"]),
+            patterns=tuple(row["patterns"]),
             samples=tuple(row["samples"]),
             near=tuple(row.get("near", ())),
             fixes=tuple(row.get("fixes", ())),
             links=tuple(Link(link["title"], link["url"]) for link in row.get("links", ())),
             depth=row.get("depth", 0),
         )
-    except (KeyError, TypeError, re.error) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{id}: {error!r}") from error

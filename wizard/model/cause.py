@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,9 +13,9 @@ class Cause:
     """One cause of the catalogue.
 
     ``title`` and ``cause`` are sentences for somebody who is new to Docker, ``advice`` are the steps to take, in order;
-    all are English and go through ``_`` where they are shown. ``patterns`` match text without its envelope (see
-    ``wizard.model.engine_text``); their named groups are what the text is about (``subject``: a name, a path, a
-    port). ``samples`` are texts that are known word for word, ``near`` texts that look alike and mean something
+    all are English and go through ``_`` where they are shown. ``patterns`` are regular expressions for text without its
+    envelope (see ``wizard.model.envelope``); their named groups are what the text is about (``subject``: a name, a
+    path, a port). ``samples`` are texts that are known word for word, ``near`` texts that look alike and mean something
     else. ``fixes`` are ids of repairs that can help. ``depth`` tells which of several causes in one text is the root:
     the greater, the nearer to it.
     """
@@ -25,7 +24,7 @@ class Cause:
     title: str
     cause: str
     advice: tuple[str, ...]
-    patterns: tuple[re.Pattern[str], ...]
+    patterns: tuple[str, ...]
     samples: tuple[str, ...]
     near: tuple[str, ...] = ()
     fixes: tuple[str, ...] = ()
