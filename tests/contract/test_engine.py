@@ -337,3 +337,23 @@ def test_a_container_that_removes_itself(dock: Dock) -> None:
     dock.engine.stop(made, timeout=0)
     assert until(lambda: dock.engine.container(made) is None)
     dock.engine.remove(made, force=True)
+
+
+def test_what_the_engine_keeps_is_told_with_sizes(dock: Dock) -> None:
+    made = dock.engine.create(spec(dock))
+    dock.engine.start(made)
+    image = dock.engine.image(dock.image)
+    assert image is not None
+    usage = dock.engine.disk_usage()
+    kept = next(item for item in usage.images if item.id == image.id)
+    assert (kept.tags, kept.in_use, kept.size > 0) == (image.tags, True, True)
+    mine = next(item for item in usage.containers if item.id == made)
+    assert (mine.name, mine.running) == (NAME, True)
+    assert usage.build_cache >= 0
+    dock.engine.remove(made, force=True)
+    assert made not in {item.id for item in dock.engine.disk_usage().containers}
+
+
+def test_an_engine_without_a_proxy(dock: Dock) -> None:
+    info = dock.engine.info()
+    assert (info.http_proxy, info.https_proxy, info.no_proxy) == ("", "", "")

@@ -239,3 +239,9 @@ def test_info_tells_when_a_file_was_changed(disk: Disk) -> None:
     disk.put(path(disk, "a"), b"", 0o644)
     assert disk.files.info(path(disk, "a")).changed >= 0
     assert disk.files.info(path(disk, "missing")).changed == 0
+
+
+def test_a_disk_tells_bytes_and_files(disk: Disk) -> None:
+    space = disk.files.disk(path(disk, "not/there/yet"))
+    assert 0 < space.free <= space.total
+    assert 0 <= space.files_free <= space.files or space.files == 0

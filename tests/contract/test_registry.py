@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -69,3 +70,25 @@ def test_the_key_is_for_the_registries_that_the_user_named(shelf: Shelf) -> None
     assert shelf.registry.takes_key("nvcr.io")
     assert shelf.registry.takes_key(ours)
     assert not shelf.registry.takes_key(foreign)
+
+
+# --- the front door ----------------------------------------------------------------------------------------------
+
+
+def test_a_registry_is_known_by_its_front_door(shelf: Shelf) -> None:
+    reached = shelf.registry.reach(shelf.hosts[0])
+    assert reached.url.endswith(f"{shelf.hosts[0]}/v2/")
+    assert (reached.status, reached.is_registry) == (401, True)
+    assert reached.clock is not None
+    assert abs(reached.clock - time.time()) < 60
+
+
+def test_the_front_door_is_reached_without_a_proxy(shelf: Shelf) -> None:
+    assert shelf.registry.reach(shelf.hosts[0], "").is_registry
+
+
+def test_a_proxy_that_is_not_there(shelf: Shelf) -> None:
+    with pytest.raises(Trouble) as caught:
+        shelf.registry.reach("registry.example.org", "http://someone:swordfish@127.0.0.1:9")
+    assert (caught.value.kind, caught.value.subject) == (Problem.PROXY, "127.0.0.1:9")
+    assert "swordfish" not in f"{caught.value} {caught.value.evidence}"

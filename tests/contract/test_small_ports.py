@@ -14,6 +14,8 @@ NVML = {
     Problem.NVML_DRIVER_NOT_LOADED,
     Problem.NVML_VERSION_MISMATCH,
     Problem.NVML_PERMISSION,
+    Problem.NVML_BLOCKED,
+    Problem.NVML_GPU_LOST,
     Problem.NVML_OTHER,
 }
 KEY = Secret("nvapi-one")

@@ -78,7 +78,9 @@ def test_a_report(texts: type[str] | type[bytes]) -> None:
         (9, Problem.NVML_DRIVER_NOT_LOADED),
         (18, Problem.NVML_VERSION_MISMATCH),
         (4, Problem.NVML_PERMISSION),
-        (17, Problem.NVML_PERMISSION),
+        (17, Problem.NVML_BLOCKED),
+        (15, Problem.NVML_GPU_LOST),
+        (16, Problem.NVML_GPU_LOST),
         (999, Problem.NVML_OTHER),
     ],
 )
@@ -108,7 +110,7 @@ def test_a_lost_gpu_is_named_and_nvml_is_let_go() -> None:
 
     with pytest.raises(Trouble) as caught:
         NvmlGpus(nvml).report()
-    assert (caught.value.kind, caught.value.subject) == (Problem.NVML_OTHER, "GPU is lost")
+    assert caught.value.kind is Problem.NVML_GPU_LOST
     assert nvml.open == 0
 
 
@@ -159,3 +161,11 @@ def test_the_real_library_on_a_machine_with_a_driver() -> None:
         assert gpu.uuid.startswith("GPU-")
         assert gpu.capability
         assert gpu.capability >= (3, 0)
+
+
+def test_a_rare_fault_is_told_with_what_to_do() -> None:
+    with pytest.raises(Trouble) as caught:
+        NvmlGpus(Nvml(nvmlInit=8)).report()
+    assert caught.value.kind is Problem.NVML_OTHER
+    assert "power cables" in caught.value.hint
+    assert caught.value.evidence[0].text.endswith("(8)")

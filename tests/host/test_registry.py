@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from wizard.host.registry import NgcRegistry, is_loopback, parse_challenges, trusted_realm
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
+from wizard.model.machine import Reached
 from wizard.model.secret import Secret
 
 KEY = Secret("nvapi-" + "c" * 64)
@@ -254,6 +255,106 @@ def test_a_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
         assert trouble("nvcr.io/nvidia/tensorflow:1").kind is Problem.PROXY
     assert asked[0].startswith(b"CONNECT nvcr.io:443")
     assert b"nvapi" not in asked[0]
+
+
+# --- the front door ---
+
+
+def saying(answer: bytes) -> Callable[[socket.socket], None]:
+    """Hears a request out and says ``answer``."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+    return talk
+
+
+def door(port: int, proxy: str | None = None) -> Reached | Trouble:
+    try:
+        return NgcRegistry().reach(f"127.0.0.1:{port}", proxy)
+    except Trouble as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "is_registry"),
+    [
+        ("401 Unauthorized\r\nWWW-Authenticate: Bearer realm=x", 401, True),
+        ("200 OK\r\nDocker-Distribution-Api-Version: registry/2.0", 200, True),
+        ("200 OK\r\nContent-Type: text/html", 200, False),
+        ("302 Found\r\nLocation: http://login.hotel.example/", 302, False),
+        ("403 Forbidden\r\nContent-Type: text/html", 403, False),
+        ("502 Bad Gateway\r\nWWW-Authenticate: Basic", 502, False),
+    ],
+)
+def test_who_answers_at_the_front_door(head: str, status: int, is_registry: bool) -> None:
+    said = f"HTTP/1.1 {head}\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Length: 0\r\n\r\n".encode()
+    with server(saying(said)) as port:
+        reached = door(port)
+    assert isinstance(reached, Reached)
+    assert (reached.status, reached.is_registry, reached.clock) == (status, is_registry, 1795341600.0)
+
+
+def test_an_answer_without_a_time() -> None:
+    said = b"HTTP/1.1 401 Unauthorized\r\nDate: yesterday\r\nContent-Length: 0\r\n\r\n"
+    with server(saying(said)) as port:
+        reached = door(port)
+    assert isinstance(reached, Reached)
+    assert reached.clock is None
+
+
+def test_a_name_server_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(60))
+    monkeypatch.setattr("wizard.host.registry.REACH_SECONDS", 0.2)
+    try:
+        with pytest.raises(Trouble) as caught:
+            NgcRegistry().reach("registry.example")
+    finally:
+        released.set()
+    assert (caught.value.kind, caught.value.subject) == (Problem.REGISTRY_UNREACHABLE, "registry.example")
+
+
+@pytest.mark.usefixtures("example_is_here")
+def test_the_time_is_read_from_an_answer_that_nobody_vouches_for(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    heard: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            heard.append(secure.recv(4096))
+            secure.sendall(b"HTTP/1.1 401 No\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Length: 0\r\n\r\n")
+
+    with server(answer) as port:
+        assert NgcRegistry().clock(f"registry.example:{port}") == 1795341600.0
+        with pytest.raises(Trouble) as caught:
+            NgcRegistry().reach(f"registry.example:{port}")
+    assert caught.value.kind is Problem.TLS
+    assert b"Authorization" not in heard[0]
+
+
+def test_no_time_where_nobody_listens() -> None:
+    assert NgcRegistry().clock("registry.invalid") is None
+
+
+@pytest.mark.parametrize(("proxy", "through"), [("", False), (None, True)])
+@pytest.mark.usefixtures("example_is_here")
+def test_the_environments_proxy_is_used_unless_another_way_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, proxy: str | None, through: bool
+) -> None:
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        asked.append(connection.recv(4096))
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with server(answer) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(Trouble) as caught:
+            NgcRegistry().reach("registry.example:9", proxy)
+    assert (caught.value.kind is Problem.PROXY, any(asked)) == (through, through)
 
 
 def certificate(folder: Path) -> Path:

@@ -30,6 +30,8 @@ class Effect(str, Enum):
     START_DOCKER = "start-docker"
     STOP_DOCKER = "stop-docker"
     RESTART_DOCKER = "restart-docker"
+    PRUNE_IMAGES = "prune-images"
+    PRUNE_BUILDS = "prune-builds"
     ALLOW_ROOT = "allow-root"
     """what the right password does for sudo"""
 
@@ -141,6 +143,16 @@ class SimCommands:
         self._daemon.stop()
         return self._start()
 
+    def _prune_images(self) -> str:
+        self._daemon.forget(*self._daemon.dangling)
+        self._daemon.dangling.clear()
+        return ""
+
+    def _prune_builds(self) -> str:
+        self._daemon.forget(self._daemon.build_cache)
+        self._daemon.build_cache = 0
+        return ""
+
     def _allow(self) -> str:
         self._privilege.allow()
         return ""
@@ -151,5 +163,7 @@ class SimCommands:
         Effect.START_DOCKER: _start,
         Effect.STOP_DOCKER: _stop,
         Effect.RESTART_DOCKER: _restart,
+        Effect.PRUNE_IMAGES: _prune_images,
+        Effect.PRUNE_BUILDS: _prune_builds,
         Effect.ALLOW_ROOT: _allow,
     }

@@ -40,6 +40,8 @@ class Box:
     tty: bool = False
     env: dict[str, str] = field(default_factory=dict)
     output: str = ""
+    size: int = 0
+    """bytes written inside"""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,12 @@ class Daemon:
     default_runtime: str = "runc"
     live_restore: bool = False
     gpu_hook: bool = False
+    proxies: dict[str, str] = field(default_factory=dict)
+    """``http-proxy``, ``https-proxy``, ``no-proxy``; read at the start only"""
+    dangling: list[int] = field(default_factory=list)
+    """the bytes of each image without a name"""
+    build_cache: int = 0
+    """bytes"""
     images: dict[str, ImageInfo] = field(default_factory=dict)
     """by full name"""
     boxes: dict[str, Box] = field(default_factory=dict)
@@ -72,6 +80,7 @@ class Daemon:
         self.default_runtime = "runc"
         self.live_restore = False
         self.gpu_hook = self.tree.at(_HOOK) is not None
+        self.proxies = {name: str(value) for name, value in settings.get("proxies", {}).items()}
         self._take(settings)
         self.running = True
         return ""
@@ -110,6 +119,10 @@ class Daemon:
         if default not in {*self.spec.runtimes, *settings.get("runtimes", {})}:
             raise ValueError(f"{says}specified default runtime '{default}' does not exist")
         return settings
+
+    def forget(self, *sizes: int) -> None:
+        """Gives the bytes of what was removed back to the disk."""
+        self.tree.use(self.spec.root_dir, -sum(sizes))
 
     def require(self) -> None:
         """Raises ``ENGINE_REFUSED`` while it does not run."""

@@ -24,13 +24,17 @@ from wizard.model.image import ImageReference
 from wizard.model.machine import (
     ContainerInfo,
     DaemonProcess,
+    DiskUsage,
     Endpoint,
     EngineInfo,
     EngineKind,
     ExecResult,
     ImageInfo,
+    StoredContainer,
+    StoredImage,
 )
-from wizard.model.secret import Secret
+from wizard.model.proxy import Proxies
+from wizard.model.secret import Secret, redact
 
 _READ_WRITE = 6
 _KILLED = 137
@@ -87,6 +91,9 @@ class SimEngine:
             containers_running=sum(box.info.running for box in self._daemon.boxes.values()),
             name=self._spec.os.hostname,
             cgroup_driver=docker.cgroup_driver,
+            http_proxy=redact(self._daemon.proxies.get("http-proxy", "")),
+            https_proxy=redact(self._daemon.proxies.get("https-proxy", "")),
+            no_proxy=self._daemon.proxies.get("no-proxy", ""),
         )
 
     def daemon(self) -> DaemonProcess | None:
@@ -108,9 +115,30 @@ class SimEngine:
             replace(image, architecture="", command=(), entrypoint=()) for image in self._daemon.images.values()
         )
 
+    def disk_usage(self) -> DiskUsage:
+        self.ping()
+        used = {box.info.image_id for box in self._daemon.boxes.values()}
+        named = (
+            StoredImage(image.id, image.tags, image.size, image.id in used) for image in self._daemon.images.values()
+        )
+        nameless = (
+            StoredImage(f"sha256:{number:064x}", (), size, in_use=False)
+            for number, size in enumerate(self._daemon.dangling, 1)
+        )
+        return DiskUsage(
+            images=(*named, *nameless),
+            containers=tuple(
+                StoredContainer(box.info.id, box.info.name, box.info.running, box.size)
+                for box in self._daemon.boxes.values()
+            ),
+            build_cache=self._daemon.build_cache,
+        )
+
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         self.ping()
-        manifest = self._registry.manifest(reference, key, go_arch(self._spec.os.arch))
+        # Docker goes its own way to the registry, whatever proxy the user's shell has.
+        way = Proxies(https=self._daemon.proxies.get("https-proxy", ""), none=self._daemon.proxies.get("no-proxy", ""))
+        manifest = self._registry.manifest(reference, key, go_arch(self._spec.os.arch), way)
         if self._image(str(reference)) is not None:
             yield from stream.up_to_date(reference, manifest.digest)
             return
@@ -348,6 +376,7 @@ class SimEngine:
         if box.gpus:
             folders["/dev"] = (*folders.get("/dev", ()), *_devices(self._spec))
             answers[("nvidia-smi", "-L")] = Answer(stdout=gpu_list(self._spec))
+            answers[("cat", "/proc/self/mounts")] = Answer(stdout=_mounts(self._spec))
         return Interpreter(
             inside=inside,
             answers=answers,
@@ -370,6 +399,12 @@ def gpu_list(spec: Spec) -> str:
 
 def _devices(spec: Spec) -> tuple[str, ...]:
     return (*(f"nvidia{number}" for number in range(len(spec.gpus))), "nvidia-uvm", "nvidiactl")
+
+
+def _mounts(spec: Spec) -> str:
+    """What a container sees of the driver that was put into it."""
+    library = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so"
+    return f"overlay / overlay rw,relatime 0 0\n/dev/sda2 {library}.{spec.driver.version} ext4 ro,nosuid,nodev 0 0\n"
 
 
 def _stays(box: Box) -> bool:

@@ -149,10 +149,10 @@ class Tree:
         """The disk that holds a path."""
         mount = self._mount(path)
         disk = self._disks[mount]
-        return DiskSpace(path, disk.total, max(0, disk.free - self._used[mount]))
+        return DiskSpace(path, disk.total, max(0, disk.free - self._used[mount]), disk.files, disk.files_free)
 
     def use(self, path: str, count: int) -> None:
-        """Takes ``count`` bytes of the disk that holds a path. Raises ``DISK_FULL``."""
+        """Takes ``count`` bytes of the disk that holds a path, or gives them back (below 0). Raises ``DISK_FULL``."""
         if count > self.space(path).free:
             raise Trouble(Problem.DISK_FULL, os.strerror(errno.ENOSPC), subject=path)
         self._used[self._mount(path)] += count

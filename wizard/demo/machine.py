@@ -17,6 +17,7 @@ from wizard.host.terminal import SystemTerminal
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
 from wizard.model.machine import ContainerInfo, HostInfo, RootAccess
+from wizard.model.proxy import of_environment
 from wizard.model.secret import Secret
 
 PACE = 0.004
@@ -44,7 +45,9 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
     who = Identity(user.uid, user.gid, frozenset({user.gid, *(spec.groups[group] for group in user.groups)}))
     tree = Tree.build(spec)
     daemon = Daemon(spec.docker, tree)
-    registry = SimRegistry(spec.registry, Secret(spec.keys.refused), go_arch(spec.os.arch))
+    registry = SimRegistry(
+        spec.registry, Secret(spec.keys.refused), go_arch(spec.os.arch), spec.network, of_environment(spec.environ)
+    )
     engine = SimEngine(spec, daemon, who, registry, pace)
     _furnish(spec, daemon, registry)
     if spec.docker.running:
@@ -73,12 +76,14 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
         terminal=SimTerminal(SystemTerminal(), commands),
         store=SimStore(f"{user.home}/.local/state/s2s-wizard"),
         home=user.home,
-        environ={"HOME": user.home, "USER": user.name, "LANG": "C.UTF-8"},
+        environ={"HOME": user.home, "USER": user.name, "LANG": "C.UTF-8", **spec.environ},
     )
 
 
 def _furnish(spec: specs.Spec, daemon: Daemon, registry: SimRegistry) -> None:
-    """Gives the engine the images and the containers that are there from the beginning."""
+    """Gives the engine the images, the containers and the leftovers that are there from the beginning."""
+    daemon.dangling += spec.leftovers.dangling
+    daemon.build_cache = spec.leftovers.build_cache
     for text in spec.images:
         reference = ImageReference.parse(text)
         daemon.images[str(reference)] = registry.unpacked(reference)

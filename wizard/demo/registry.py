@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 
-from wizard.demo.spec import Repository
+from wizard.demo.spec import Network, Repository
 from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
 from wizard.model.image import ImageReference, Layer, Manifest
-from wizard.model.machine import ImageInfo
+from wizard.model.machine import ImageInfo, Reached
+from wizard.model.proxy import Proxies, address
 from wizard.model.secret import Secret
 
 _MB = 1_000_000
@@ -17,14 +20,31 @@ _NGC = "nvcr.io"
 
 
 class SimRegistry:
-    """``Registry``. Public images ask for no key; every other key than ``refused`` opens the private ones."""
+    """``Registry``. Public images ask for no key; every other key than ``refused`` opens the private ones.
 
-    def __init__(self, repositories: Mapping[str, Repository], refused: Secret, arch: str) -> None:
+    ``way`` are the proxies of the user's shell, ``network`` is what they lead through.
+    """
+
+    def __init__(
+        self,
+        repositories: Mapping[str, Repository],
+        refused: Secret,
+        arch: str,
+        network: Network | None = None,
+        way: Proxies | None = None,
+    ) -> None:
         self._repositories = repositories
         self._refused = refused
         self._arch = arch
+        self._network = network or Network()
+        self._way = way or Proxies()
 
-    def manifest(self, reference: ImageReference, key: Secret | None, arch: str = "amd64") -> Manifest:
+    def manifest(
+        self, reference: ImageReference, key: Secret | None, arch: str = "amd64", way: Proxies | None = None
+    ) -> Manifest:
+        self._pass(reference.host, (way or self._way).to(reference.host))
+        if self._network.status:
+            raise Trouble(Problem.REGISTRY_TROUBLE, f"{self._network.status} <html>", subject=reference.host)
         repository = self._repositories.get(reference.name)
         if repository is not None and repository.access != "public":
             if key is None:
@@ -46,6 +66,37 @@ class SimRegistry:
             anonymous=repository.access == "public",
             platform=f"linux/{arch}",
         )
+
+    def reach(self, host: str, proxy: str | None = None) -> Reached:
+        self._pass(host, self._way.to(host) if proxy is None else proxy)
+        return Reached(
+            f"https://{host}/v2/",
+            self._network.status or 401,
+            is_registry=not self._network.status,
+            clock=time.time() + self._network.clock,
+        )
+
+    def clock(self, host: str) -> float | None:
+        try:
+            self._pass(host, self._way.to(host), certificate=False)
+        except Trouble:
+            return None
+        return time.time() + self._network.clock
+
+    def _pass(self, host: str, proxy: str, *, certificate: bool = True) -> None:
+        """Raises what one meets on the way to a registry through ``proxy`` ("": directly)."""
+        network = self._network
+        url = f"https://{host}/v2/"
+        if network.problem and (certificate or network.problem != Problem.TLS):
+            raise Trouble(
+                Problem(network.problem), network.text, subject=host, evidence=(Evidence(f"GET {url}", network.text),)
+            )
+        if address(proxy) == address(network.proxy):
+            return
+        kind, text = Problem.DNS, f"[Errno -2] {host}: Name or service not known"
+        if proxy:
+            kind, text = Problem.PROXY, f"{address(proxy)}: [Errno 111] Connection refused"
+        raise Trouble(kind, text, subject=address(proxy) or host, evidence=(Evidence(f"GET {url}", text),))
 
     def takes_key(self, host: str) -> bool:
         return host == _NGC

@@ -47,10 +47,12 @@ class Os:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A mounted file system; sizes are bytes."""
+    """A mounted file system; sizes are bytes, ``files`` how many files it can hold (0: no limit)."""
 
     total: int
     free: int
+    files: int = 0
+    files_free: int = 0
     read_only: bool = False
 
 
@@ -152,6 +154,30 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """The way to the registries. ``proxy`` is the only way out ("" where there is a direct one).
+
+    ``problem`` is the value of a ``Problem`` that everybody meets on the way, ``text`` its words. ``status`` is the
+    HTTP status of a front door that is no registry (0: a registry answers). ``clock`` is how many seconds the world is
+    ahead of this machine's clock.
+    """
+
+    proxy: str = ""
+    problem: str = ""
+    text: str = ""
+    status: int = 0
+    clock: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What lies about in Docker's folder, in bytes: images without a name, and the cache of builds."""
+
+    dangling: tuple[int, ...] = ()
+    build_cache: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container that is there from the beginning, made by somebody else; ``absent`` takes away an inherited one."""
 
@@ -200,6 +226,10 @@ class Spec:
     inside: Inside
     keys: Keys
     expect: Expect
+    network: Network = field(default_factory=Network)
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """more variables of the user's environment"""
     groups: Mapping[str, int] = field(default_factory=dict)
     disks: Mapping[str, Disk] = field(default_factory=dict)
     programs: Mapping[str, bool] = field(default_factory=dict)
@@ -233,6 +263,8 @@ def parse(text: str, name: str) -> Spec:
             driver=Driver(**raw.pop("driver")),
             inside=_inside(raw.pop("inside")),
             keys=Keys(**raw.pop("keys")),
+            network=Network(**raw.pop("network", {})),
+            leftovers=_make(Leftovers, raw.pop("leftovers", {})),
             expect=_make(Expect, raw.pop("expect")),
             disks=_table(Disk, raw.pop("disks")),
             files=_table(File, raw.pop("files")),

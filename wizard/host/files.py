@@ -164,7 +164,13 @@ class SystemFiles:
             except OSError as error:
                 raise Trouble(Problem.FILE_PERMISSION, str(error), subject=path) from error
             else:
-                return DiskSpace(path, found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+                return DiskSpace(
+                    path,
+                    found.f_blocks * found.f_frsize,
+                    found.f_bavail * found.f_frsize,
+                    found.f_files,
+                    found.f_favail,
+                )
 
 
 def _kind(mode: int) -> PathKind:

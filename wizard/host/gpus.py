@@ -6,6 +6,7 @@ from typing import Any
 
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
+from wizard.model.i18n import N_, _
 from wizard.model.machine import Gpu, GpuReport
 
 # NVML's return codes, a fixed part of its interface (nvml.h). They are written out, because older releases of the
@@ -16,8 +17,23 @@ _KINDS = {
     9: Problem.NVML_DRIVER_NOT_LOADED,
     18: Problem.NVML_VERSION_MISMATCH,
     _NO_PERMISSION: Problem.NVML_PERMISSION,
-    17: Problem.NVML_PERMISSION,  # the operating system blocked the request: a cgroup or a sandbox
+    17: Problem.NVML_BLOCKED,  # by the operating system: a cgroup, a sandbox, something else at /dev/nvidiactl
+    15: Problem.NVML_GPU_LOST,
+    16: Problem.NVML_GPU_LOST,  # it "requires reset"
 }
+_HINTS = {
+    8: N_("The power cables of the card are not plugged in."),
+    10: N_("It did not answer in time. Look again in a minute; if it stays like this, reboot."),
+    11: N_("The card and the mainboard do not get along over interrupts: an update of the BIOS can help."),
+    14: N_("A small memory on the card itself is damaged: the card needs a service by its maker."),
+    20: N_("The system has too little memory left for it."),
+    27: N_("The card is still starting. Look again in a minute."),
+    28: N_("This driver does not know the card: install the driver that NVIDIA names for it."),
+    999: N_("Reboot first. If it stays, the kernel's log has NVIDIA's own words: sudo dmesg | grep -i nvrm"),
+}
+"""What to do about the rarer codes, all of them ``NVML_OTHER``."""
+
+_REFUSED = (Problem.NVML_PERMISSION, Problem.NVML_BLOCKED)
 
 
 class NvmlGpus:
@@ -55,7 +71,7 @@ class NvmlGpus:
             try:
                 found.append(self._gpu(index))
             except Trouble as trouble:
-                if trouble.kind is not Problem.NVML_PERMISSION:
+                if trouble.kind not in _REFUSED:
                     raise
                 refused = trouble
         if refused and not found:
@@ -91,6 +107,7 @@ class NvmlGpus:
                 _KINDS.get(code, Problem.NVML_OTHER),
                 text,
                 subject=text if code not in _KINDS else "",
+                hint=_(_HINTS[code]) if code in _HINTS else "",
                 evidence=(Evidence(function, f"{text} ({code})"),),
             ) from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wizard.model.container import ContainerSpec
@@ -19,6 +19,7 @@ from wizard.model.machine import (
     ContainerInfo,
     DaemonProcess,
     DiskSpace,
+    DiskUsage,
     Endpoint,
     EngineInfo,
     ExecResult,
@@ -29,6 +30,7 @@ from wizard.model.machine import (
     KeyPlace,
     KeyStoreInfo,
     PathInfo,
+    Reached,
     RootAccess,
 )
 from wizard.model.secret import Secret
@@ -166,6 +168,9 @@ class Engine(Protocol):
     def images(self) -> tuple[ImageInfo, ...]:
         """The images that have a name; their architecture, command and entry point are not told here."""
 
+    def disk_usage(self) -> DiskUsage:
+        """What the engine keeps, with sizes. It has to look at everything, so this may take a minute."""
+
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         """Starts a pull and yields the engine's messages as they are, including ``{"error": …}``.
 
@@ -230,7 +235,7 @@ class Gpus(Protocol):
 
     def report(self) -> GpuReport:
         """Driver and GPUs. Raises ``NVML_LIBRARY_MISSING``, ``NVML_DRIVER_NOT_LOADED``, ``NVML_VERSION_MISMATCH``,
-        ``NVML_PERMISSION``, ``NVML_OTHER``.
+        ``NVML_PERMISSION``, ``NVML_BLOCKED``, ``NVML_GPU_LOST``, ``NVML_OTHER``.
         """
 
 
@@ -245,6 +250,18 @@ class Registry(Protocol):
         ``PLATFORM_MISSING``, ``RATE_LIMITED``,
         ``REGISTRY_TROUBLE``, ``REGISTRY_UNREACHABLE``, ``REGISTRY_HTTP``, ``REGISTRY_UNTRUSTED``, ``DNS``, ``TLS``,
         ``PROXY``.
+        """
+
+    def reach(self, host: str, proxy: str | None = None) -> Reached:
+        """Knocks at the registry's front door, without a key, and returns within five seconds.
+
+        ``proxy`` is the proxy to go through, "" for none; None goes as every request of this program does, by the
+        environment. Raises ``DNS``, ``TLS``, ``PROXY``, ``REGISTRY_HTTP``, ``REGISTRY_UNREACHABLE``.
+        """
+
+    def clock(self, host: str) -> float | None:
+        """The time by the registry's answer, in seconds since 1970, whoever signed its certificate: a wrong clock makes
+        good certificates look bad. None where it cannot be had within five seconds.
         """
 
     def takes_key(self, host: str) -> bool:
@@ -336,3 +353,5 @@ class Host:
     """the user's home folder"""
     environ: Mapping[str, str]
     """the environment without secrets"""
+    packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """mirrors that the user has set for a vendor's packages: ``nvidia`` -> ``url``, ``key``, ``fingerprint``"""

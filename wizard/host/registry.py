@@ -12,19 +12,23 @@ import base64
 import hashlib
 import ipaddress
 import json
+import queue
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import DOCKER_HUB, ImageReference, Layer, Manifest
+from wizard.model.machine import Reached
 from wizard.model.secret import Secret, redact
 
 if TYPE_CHECKING:
@@ -46,6 +50,8 @@ _LARGEST = 4 * 1024 * 1024  # the distribution specification's advice for a mani
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
+REACH_SECONDS = 4.5
+_T = TypeVar("_T")
 _STATUS = {
     402: Problem.ACCESS_DENIED,
     403: Problem.ACCESS_DENIED,
@@ -98,6 +104,49 @@ class NgcRegistry:
                     raise
                 talk.scheme = "http"
                 return talk.manifest(arch)
+
+    def reach(self, host: str, proxy: str | None = None) -> Reached:
+        """See ``ports.Registry``."""
+        return _in_time(host, lambda: self._knock(host, proxy))
+
+    def _knock(self, host: str, proxy: str | None) -> Reached:
+        try:
+            return self._front_door("https", host, proxy)
+        except Trouble as trouble:
+            if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(host):
+                raise
+            return self._front_door("http", host, proxy)
+
+    def _front_door(self, scheme: str, host: str, proxy: str | None) -> Reached:
+        import requests
+
+        url = f"{scheme}://{_SERVERS.get(host, host)}/v2/"
+        with requests.Session() as session, _typed(url, proxy=proxy):
+            session.auth = lambda request: request
+            session.trust_env = proxy is None
+            with session.get(
+                url,
+                headers={"User-Agent": "s2s-wizard"},
+                timeout=(REACH_SECONDS, REACH_SECONDS),
+                allow_redirects=False,
+                stream=True,
+                proxies=_proxies(url, proxy),
+            ) as response:
+                said = response.headers
+                return Reached(
+                    url,
+                    response.status_code,
+                    is_registry=response.status_code in (200, 401)
+                    and ("WWW-Authenticate" in said or "Docker-Distribution-Api-Version" in said),
+                    clock=_clock(said.get("Date", "")),
+                )
+
+    def clock(self, host: str) -> float | None:
+        """See ``ports.Registry``. The certificate is not looked at, and nothing is said that could be listened to."""
+        try:
+            return _in_time(host, lambda: _clock_of(f"https://{_SERVERS.get(host, host)}/v2/"))
+        except Trouble:
+            return None
 
 
 class _Talk:
@@ -225,7 +274,7 @@ class _Talk:
             if authorization is not None:
                 headers["Authorization"] = authorization
             with (
-                self._typed(url),
+                _typed(url, (self.key,) if self.key else ()),
                 self.session.get(
                     url,
                     params=query,
@@ -233,7 +282,7 @@ class _Talk:
                     timeout=self.timeouts,
                     allow_redirects=False,
                     stream=True,
-                    proxies={"no_proxy": urlsplit(url).hostname or ""} if is_loopback(urlsplit(url).netloc) else None,
+                    proxies=_proxies(url),
                 ) as response,
             ):
                 if response.status_code not in _REDIRECTS:
@@ -293,21 +342,82 @@ class _Talk:
         subject = self.reference.host if kind is Problem.REGISTRY_TROUBLE else str(self.reference)
         raise Trouble(kind, text, subject=subject, hint=hint, evidence=(Evidence(source, f"HTTP {text}"),))
 
-    @contextmanager
-    def _typed(self, url: str) -> Iterator[None]:
-        """Gives what requests raises its kind."""
-        import requests
 
+@contextmanager
+def _typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None) -> Iterator[None]:
+    """Gives what requests raises its kind. ``proxy`` as in ``reach``."""
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        kind = kind_of(error)
+        subject = urlsplit(url).netloc
+        if kind is Problem.PROXY:
+            used = proxy or requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+            subject = _address(urlsplit(used)) if used else subject
+        text = redact(str(_deepest(error)), secrets)
+        raise Trouble(kind, text, subject=subject, evidence=(Evidence(f"GET {url}", text),)) from error
+
+
+def _proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:
+    """For requests: None leaves it to the environment, which never has a proxy for this machine itself."""
+    if is_loopback(urlsplit(url).netloc):
+        return {"no_proxy": urlsplit(url).hostname or ""}
+    return {urlsplit(url).scheme: proxy} if proxy else None
+
+
+def _in_time(host: str, ask: Callable[[], _T]) -> _T:
+    """What ``ask`` returns or raises; ``REGISTRY_UNREACHABLE`` when that takes too long. A look-up of a name cannot be
+    given a limit, so it is left behind in its thread.
+    """
+    answers: queue.SimpleQueue[_T | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
         try:
-            yield
-        except requests.RequestException as error:
-            kind = kind_of(error)
-            subject = urlsplit(url).netloc
-            if kind is Problem.PROXY:
-                proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-                subject = _address(urlsplit(proxy)) if proxy else subject
-            text = redact(str(_deepest(error)), (self.key,) if self.key else ())
-            raise Trouble(kind, text, subject=subject, evidence=(Evidence(f"GET {url}", text),)) from error
+            answers.put(ask())
+        except Exception as error:  # noqa: BLE001 - raised again by the one who waits
+            answers.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=REACH_SECONDS)
+    except queue.Empty:
+        text = f"no answer within {REACH_SECONDS:g} seconds"
+        raise Trouble(
+            Problem.REGISTRY_UNREACHABLE, text, subject=host, evidence=(Evidence(f"GET https://{host}/v2/", text),)
+        ) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _clock_of(url: str) -> float | None:
+    import requests
+    import urllib3
+
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    with requests.Session() as session:
+        session.auth = lambda request: request
+        try:
+            with session.head(
+                url,
+                timeout=REACH_SECONDS,
+                allow_redirects=False,
+                verify=False,  # what comes is taken for a time and for nothing else
+                proxies=_proxies(url),
+            ) as response:
+                return _clock(response.headers.get("Date", ""))
+        except requests.RequestException:
+            return None
+
+
+def _clock(text: str) -> float | None:
+    """A ``Date`` header in seconds since 1970."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:

@@ -25,6 +25,14 @@ class Problem(str, Enum):
     FILE_READ_ONLY = "file-read-only"
     DISK_FULL = "disk-full"
     ROOT_NEEDED = "root-needed"
+    # the package manager
+    PACKAGES_LOCKED = "packages-locked"
+    PACKAGES_SOURCES = "packages-sources"
+    """a list of package sources is wrong, or a source is not signed by the key that it should be"""
+    PACKAGES_UNREACHABLE = "packages-unreachable"
+    PACKAGES_BROKEN = "packages-broken"
+    """an earlier installation was not finished, or packages do not fit together"""
+    PACKAGE_UNKNOWN = "package-unknown"
     # the Docker engine
     ENGINE_MISSING = "engine-missing"
     """no socket where the client looks"""
@@ -57,6 +65,8 @@ class Problem(str, Enum):
     NVML_DRIVER_NOT_LOADED = "nvml-driver-not-loaded"
     NVML_VERSION_MISMATCH = "nvml-version-mismatch"
     NVML_PERMISSION = "nvml-permissions"
+    NVML_BLOCKED = "nvml-blocked"
+    NVML_GPU_LOST = "nvml-gpu-lost"
     NVML_OTHER = "nvml-other"
     # the registry and the way to it
     IMAGE_NAME_INVALID = "image-ref-bad"
@@ -111,6 +121,7 @@ NETWORK = frozenset(
         Problem.TLS,
         Problem.PROXY,
         Problem.PULL_FAILED,
+        Problem.PACKAGES_UNREACHABLE,
     }
 )
 """Kinds that end a command with exit code 5: network, registry or authentication."""
@@ -126,9 +137,7 @@ USAGE = frozenset(
 )
 """Kinds that end a command with exit code 2: what the user gave cannot be used."""
 
-PERSON = frozenset(
-    {Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING, Problem.BUSY}
-)
+PERSON = frozenset({Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING, Problem.BUSY})
 """Kinds that end a command with exit code 3: a person has to decide or to do something."""
 
 

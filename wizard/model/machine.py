@@ -79,11 +79,16 @@ class PathInfo:
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """Space of the file system that holds ``path``, in bytes. ``free`` is what an ordinary user may still use."""
+    """Space of the file system that holds ``path``, in bytes. ``free`` is what an ordinary user may still use.
+
+    ``files`` is how many files it can hold (inodes) and ``files_free`` how many more; both are 0 where it has no limit.
+    """
 
     path: str
     total: int
     free: int
+    files: int = 0
+    files_free: int = 0
 
 
 class RootAccess(str, Enum):
@@ -150,7 +155,8 @@ class DaemonProcess:
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What ``GET /version`` and ``GET /info`` say. ``runtimes`` maps a name to its program's path ("" if not
-    told). ``cdi_folders`` are where it looks for CDI specifications, none where it does not use any.
+    told). ``cdi_folders`` are where it looks for CDI specifications, none where it does not use any. The proxies are
+    those through which the daemon itself pulls, "" for none; the daemon masks a password in them.
     """
 
     kind: EngineKind
@@ -170,6 +176,11 @@ class EngineInfo:
     cgroup_driver: str = ""
     warnings: tuple[str, ...] = ()
     cdi_folders: tuple[str, ...] = ()
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
+    swarm: bool = False
+    """whether this engine takes part in a swarm"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +194,37 @@ class ImageInfo:
     architecture: str = ""
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image and what it takes on the disk, in bytes. ``in_use`` says whether a container is made of it, running or
+    not; ``tags`` are none for a leftover of a build or of a newer pull ("dangling").
+    """
+
+    id: str
+    tags: tuple[str, ...]
+    size: int
+    in_use: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContainer:
+    """A container and the bytes that were written in it, which go with it."""
+
+    id: str
+    name: str
+    running: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """What the engine keeps. ``build_cache`` is the bytes of it that no build uses now."""
+
+    images: tuple[StoredImage, ...]
+    containers: tuple[StoredContainer, ...]
+    build_cache: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +292,21 @@ class GpuReport:
     driver: str
     cuda: str
     gpus: tuple[Gpu, ...]
+
+
+# --- the network -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How a registry's front door answered. ``clock`` is the time by its answer in seconds since 1970, None where it
+    does not say. ``is_registry`` is False for somebody else who answers in its place (a login page of the network).
+    """
+
+    url: str
+    status: int
+    is_registry: bool
+    clock: float | None = None
 
 
 # --- keys --------------------------------------------------------------------------------------------------------

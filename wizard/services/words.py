@@ -171,6 +171,28 @@ _WORDS: dict[Problem, _Words] = {
         N_("Run sudo -v in this terminal and try again, or ask the person who looks after this machine."),
         about=N_("{subject} needs administrator rights (root), and sudo asks for a password first."),
     ),
+    # the package manager
+    Problem.PACKAGES_LOCKED: _Words(
+        N_("Another program is installing or updating packages right now."),
+        N_("Wait until it has finished, often a few minutes after the start of the machine, then try again."),
+    ),
+    Problem.PACKAGES_SOURCES: _Words(
+        N_("The system's list of package sources has a mistake, so nothing can be installed."),
+        N_("Read the line below: it names the file. The check-up knows the usual mistakes and repairs them."),
+    ),
+    Problem.PACKAGES_UNREACHABLE: _Words(
+        N_("The server that holds the packages could not be reached."),
+        N_("Check the network and the proxy of this machine, then try again."),
+    ),
+    Problem.PACKAGES_BROKEN: _Words(
+        N_("The system's packages do not fit together, so nothing more can be installed."),
+        N_('Repair them first, on Debian and Ubuntu with "sudo apt --fix-broken install", then try again.'),
+    ),
+    Problem.PACKAGE_UNKNOWN: _Words(
+        N_("The package is not in any of the system's package sources."),
+        N_("Check that the package source fits this system and this kind of processor."),
+        about=N_("The package {subject} is not in any of the system's package sources."),
+    ),
     # the Docker engine
     Problem.ENGINE_MISSING: _Words(
         N_("The Docker service was not found: it is not installed, or not started."),
@@ -303,6 +325,16 @@ _WORDS: dict[Problem, _Words] = {
         N_("The NVIDIA driver is there, but your user may not use the GPU."),
         N_("Ask the person who looks after this machine for access to /dev/nvidia*."),
         links=(_TOOLKIT_TROUBLE,),
+    ),
+    Problem.NVML_BLOCKED: _Words(
+        N_("The NVIDIA driver is there, but the system does not let programs reach it."),
+        N_("Something else stands at /dev/nvidiactl, or the wizard runs in a closed container. A reboot often helps."),
+        links=(_TOOLKIT_TROUBLE,),
+    ),
+    Problem.NVML_GPU_LOST: _Words(
+        N_("The GPU no longer answers its driver: it was lost while the machine was running."),
+        N_("Reboot. If it comes back, look at the power cables, the seat and the temperature of the card."),
+        links=(_DRIVER,),
     ),
     Problem.NVML_OTHER: _Words(
         N_("The NVIDIA driver reports a fault."),

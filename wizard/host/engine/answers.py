@@ -8,10 +8,13 @@ from typing import Any
 from wizard.model.container import ContainerSpec
 from wizard.model.machine import (
     ContainerInfo,
+    DiskUsage,
     Endpoint,
     EngineInfo,
     EngineKind,
     Mount,
+    StoredContainer,
+    StoredImage,
 )
 
 
@@ -35,6 +38,10 @@ def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: E
         cgroup_driver=str(info.get("CgroupDriver") or ""),
         warnings=tuple(info.get("Warnings") or ()),
         cdi_folders=tuple(info.get("CDISpecDirs") or ()),
+        http_proxy=str(info.get("HttpProxy") or ""),
+        https_proxy=str(info.get("HttpsProxy") or ""),
+        no_proxy=str(info.get("NoProxy") or ""),
+        swarm=str((info.get("Swarm") or {}).get("LocalNodeState") or "inactive") != "inactive",
     )
 
 
@@ -51,6 +58,35 @@ def _kind(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoin
     if str(info.get("DockerRootDir") or "").startswith("/var/snap/"):
         return EngineKind.SNAP
     return EngineKind.ENGINE
+
+
+def disk_usage(raw: Mapping[str, Any]) -> DiskUsage:
+    """The answer of ``GET /system/df``. A number of containers that the engine did not count (-1) is taken for some."""
+    return DiskUsage(
+        images=tuple(
+            StoredImage(
+                item["Id"],
+                tuple(tag for tag in item.get("RepoTags") or () if not tag.startswith("<none>")),
+                int(item.get("Size") or 0),
+                in_use=int(item.get("Containers") or 0) != 0,
+            )
+            for item in raw.get("Images") or ()
+        ),
+        containers=tuple(
+            StoredContainer(
+                item["Id"],
+                str((item.get("Names") or [""])[0]).removeprefix("/"),
+                str(item.get("State") or "") in ("running", "paused", "restarting"),
+                int(item.get("SizeRw") or 0),
+            )
+            for item in raw.get("Containers") or ()
+        ),
+        build_cache=sum(
+            int(item.get("Size") or 0)
+            for item in raw.get("BuildCache") or ()
+            if not item.get("InUse") and not item.get("Shared")
+        ),
+    )
 
 
 def container_info(raw: Mapping[str, Any]) -> ContainerInfo:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wizard.host.engine.address import connected, resolve, tls_of
-from wizard.host.engine.answers import container_info, engine_info, host_config
+from wizard.host.engine.answers import container_info, disk_usage, engine_info, host_config
 from wizard.host.engine.failures import ABOUT_THE_ENGINE, Refused, raise_for_status, status_of, trouble_of
 from wizard.host.engine.process import argv_of, unit_of
 from wizard.host.engine.session import ExecConnection, exactly
@@ -33,6 +33,7 @@ from wizard.model.image import ImageReference
 from wizard.model.machine import (
     ContainerInfo,
     DaemonProcess,
+    DiskUsage,
     Endpoint,
     EngineInfo,
     ExecResult,
@@ -43,6 +44,9 @@ from wizard.model.secret import Secret
 PROBE_SECONDS = 5.0
 _CHANGE_SECONDS = 120.0
 """For what makes the daemon work: create, start, stop, remove. A GPU's first start takes many seconds."""
+_USAGE_SECONDS = 60.0
+_USAGE_API = "1.44"
+"""The oldest API that engine 29 speaks."""
 
 # Docker holds back a first key of this sequence until the next key comes. Its default begins with Ctrl-P, the shell's
 # "previous command"; a held Ctrl-@ (set mark) cannot be seen, and nobody types the rest.
@@ -132,6 +136,15 @@ class DockerEngine:
             for item in listed
         )
         return tuple(info for info in found if info.tags)
+
+    def disk_usage(self) -> DiskUsage:
+        with self.border("GET /system/df"):
+            client = self.client(_USAGE_SECONDS)
+            # From 1.52 on the answer has another shape, without the single images unless they are asked for.
+            spoken = min(client.api_version, _USAGE_API, key=lambda text: tuple(map(int, text.split("."))))
+            response = client.get(f"{client.base_url}/v{spoken}/system/df", timeout=_USAGE_SECONDS)
+            raise_for_status(response)
+            return disk_usage(response.json())
 
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         cancel.check()
