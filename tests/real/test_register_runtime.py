@@ -22,6 +22,7 @@ from wizard.model.fix import Fix, ReplaceFile, RunCommand, StepState
 from wizard.model.machine import CommandResult
 from wizard.model.receipt import CommandRun, FileChange
 from wizard.services import checkup, repairs
+from wizard.services.repairs import proof
 
 pytestmark = pytest.mark.real
 
@@ -222,7 +223,7 @@ class Spoiled:
 
 
 def test_a_failed_or_ignored_reload_puts_the_file_back(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repairs, "VERIFY_SECONDS", 0.5)
+    monkeypatch.setattr(proof, "VERIFY_SECONDS", 0.5)
     host, engine = machine()
     fix = planned(host)
 
@@ -263,8 +264,10 @@ def test_a_kill_between_the_actions_leaves_a_receipt_that_tells_the_truth(machin
     (receipt,) = repairs.receipts(host)
     assert receipt.state is StepState.PLANNED
     assert "interrupted" in receipt.reason
-    (change,) = receipt.done
+    change, begun = receipt.done
     assert isinstance(change, FileChange)
+    assert isinstance(begun, CommandRun)
+    assert begun.returncode is None, "begun, and nobody knows how far it has come"
     assert change.before == CONFIG.encode()
     assert engine.config_file.read_bytes() == change.after
 

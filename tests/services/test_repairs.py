@@ -17,6 +17,7 @@ from wizard.model.fix import Effect, Fix, HandOver, ReplaceFile, RunCommand, Ste
 from wizard.model.machine import CommandResult, DaemonProcess, EngineInfo, EngineKind
 from wizard.services import repairs
 from wizard.services.fixes.register_runtime import Facts, build
+from wizard.services.repairs import proof
 
 FIX = "register-runtime"
 PROGRAM = "/usr/bin/nvidia-container-runtime"
@@ -37,7 +38,7 @@ def facts(**changes: object) -> Facts:
         may_write=False,
         program=PROGRAM,
         usable=frozenset(),
-        programs=frozenset({"systemctl", "kill"}),
+        reload=(RunCommand(("systemctl", "reload", "docker"), needs_root=True),),
         containers=("web",),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
@@ -69,22 +70,6 @@ def test_the_usual_plan_changes_one_entry_and_reloads() -> None:
     assert (fix.touches, fix.check, fix.effect) == (("web",), "runtime.registered", Effect.NOW)
     assert "keeps running" in fix.touches_note
     assert "next restart" in fix.undo_note
-
-
-def test_the_reload_reaches_the_daemon_that_answers() -> None:
-    def argv(**changes: object) -> tuple[str, ...]:
-        action = built(**changes).actions[-1]
-        assert isinstance(action, RunCommand)
-        return action.argv
-
-    plain = DaemonProcess(4711, ("dockerd",))
-    assert argv(daemon=plain) == ("kill", "-HUP", "4711")
-    assert argv(programs=frozenset({"kill"})) == ("kill", "-HUP", "812")
-    assert argv(daemon=plain, programs=frozenset()) == ("sh", "-c", "kill -HUP 4711")
-    rootless = built(engine=engine(kind=EngineKind.ROOTLESS), may_write=True)
-    assert isinstance(rootless.actions[-1], RunCommand)
-    assert rootless.actions[-1].argv == ("kill", "-HUP", "812")
-    assert not rootless.needs_root
 
 
 @pytest.mark.parametrize(
@@ -277,7 +262,7 @@ def test_a_cancel_before_the_first_action_changes_nothing(host: Host) -> None:
 def test_a_file_that_could_not_be_put_back_is_told_and_can_still_be(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repairs, "VERIFY_SECONDS", 0.0)
+    monkeypatch.setattr(proof, "VERIFY_SECONDS", 0.0)
     before = content(host)
     fix = planned(host)
     calls = iter([None, trouble(Problem.DISK_FULL)])

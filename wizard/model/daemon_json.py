@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NoReturn
 
 from wizard.model.errors import Problem, Trouble
@@ -23,12 +24,38 @@ BUILT_IN = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1
 """Runtimes that an engine has without being told."""
 
 _DEEPEST = 100
+_COMMENTS = ("//", "/*", "#")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 _SCALAR = re.compile(r"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)(?![\w.+-])")
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
+
+
+class Slip(str, Enum):
+    """Why a text is not plain JSON. Some of them have only one thing that can have been meant."""
+
+    BYTE_ORDER_MARK = "byte-order-mark"
+    COMMENT = "comment"
+    COMMA_TOO_MANY = "comma-too-many"
+    COMMA_MISSING = "comma-missing"
+    TWICE = "twice"
+    AFTER_THE_END = "after-the-end"
+    NOT_UTF8 = "not-utf8"
+    NO_OBJECT = "no-object"
+    OTHER = "other"
+
+
+class NotPlain(Trouble):
+    """``Trouble(BAD_INPUT)`` for a text that is not plain JSON: the ``slip`` and where it stands (in characters)."""
+
+    def __init__(self, slip: Slip, at: int, place: str, where: str, shown: str) -> None:
+        super().__init__(
+            Problem.BAD_INPUT, place, subject=where, hint=place, evidence=(Evidence(where, f"{place}\n{shown}"),)
+        )
+        self.slip = slip
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +77,52 @@ class _Node:
         return next((member for member in self.members or () if member.key == key), None)
 
 
-class _Reader:
-    """Reads one JSON text. ``where`` names it in a refusal."""
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """A key that stands twice in one object: the object, the member that came first, and the later one."""
 
-    def __init__(self, text: str, where: str) -> None:
+    parent: _Node
+    path: tuple[str, ...]
+    first: _Member
+    second: _Member
+
+
+class _Reader:
+    """Reads one JSON text. ``where`` names it in a refusal.
+
+    With ``twins``, a key that stands twice in one object is noted there; without, it is refused.
+    """
+
+    def __init__(self, text: str, where: str, twins: list[_Twin] | None = None) -> None:
         self.text = text
         self.where = where
+        self._twins = twins
+        self._path: list[str] = []
 
     def document(self) -> _Node:
         if self.text.startswith("\ufeff"):
-            self.refuse(0, _("the file begins with an invisible mark (a byte order mark), which Docker may not accept"))
+            self.refuse(
+                0,
+                _("the file begins with an invisible mark (a byte order mark), which Docker may not accept"),
+                Slip.BYTE_ORDER_MARK,
+            )
         node = self._value(self._skip(0), 0)
         end = self._skip(node.end)
         if end != len(self.text):
-            self.refuse(end, _("something follows after the end of the settings"))
+            if self.text.startswith(_COMMENTS, end):
+                self._unexpected(end, "")
+            self.refuse(end, _("something follows after the end of the settings"), Slip.AFTER_THE_END)
         return node
 
-    def refuse(self, at: int, what: str) -> NoReturn:
-        """Raises ``Trouble(BAD_INPUT)`` that names the line and the column, both from 1, and shows the line."""
+    def refuse(self, at: int, what: str, slip: Slip = Slip.OTHER) -> NoReturn:
+        """Raises ``NotPlain``, whose text names the line and the column, both from 1, and which shows the line."""
         line = self.text.count("\n", 0, at) + 1
         start = self.text.rfind("\n", 0, at) + 1
         shown = self.text[start:].split("\n", 1)[0].rstrip("\r")
         column = at - start + 1
         place = _("Line {line}, column {column}: {what}.").format(line=line, column=column, what=what)
         mark = f"{shown}\n{' ' * (column - 1)}^" if len(shown) <= 200 else shown[:200] + "…"
-        raise Trouble(
-            Problem.BAD_INPUT,
-            place,
-            subject=self.where,
-            hint=place,
-            evidence=(Evidence(self.where, f"{place}\n{mark}"),),
-        )
+        raise NotPlain(slip, at, place, self.where, mark)
 
     def _skip(self, at: int) -> int:
         found = _SPACE.match(self.text, at)
@@ -103,25 +145,40 @@ class _Reader:
 
     def _object(self, start: int, depth: int) -> _Node:
         members: list[_Member] = []
+        known: dict[str, _Member] = {}
+        twins: list[tuple[_Member, _Member]] = []
         at = self._skip(start + 1)
         if self.text[at : at + 1] == "}":
             return _Node(start, at + 1, ())
         while True:
             if self.text[at : at + 1] != '"':
+                if members and self.text[at : at + 1] == "}":
+                    self.refuse(at, _("the comma before this brace is one too many"), Slip.COMMA_TOO_MANY)
                 self._unexpected(at, _('a key in "quotation marks"'))
             key_at, key_end = at, self._string_end(at)
             key = json.loads(self.text[key_at:key_end])
-            if any(member.key == key for member in members):
-                self.refuse(key_at, _('the key "{key}" appears twice').format(key=key))
+            if key in known and self._twins is None:
+                self.refuse(key_at, _('the key "{key}" appears twice').format(key=key), Slip.TWICE)
             at = self._skip(key_end)
             if self.text[at : at + 1] != ":":
                 self._unexpected(at, _("a colon after the key"))
+            self._path.append(key)
             value = self._value(self._skip(at + 1), depth + 1)
-            members.append(_Member(key, key_at, value))
+            self._path.pop()
+            member = _Member(key, key_at, value)
+            members.append(member)
+            if key in known:
+                twins.append((known[key], member))
+            known.setdefault(key, member)
             at = self._skip(value.end)
             if self.text[at : at + 1] == "}":
-                return _Node(start, at + 1, tuple(members))
+                node = _Node(start, at + 1, tuple(members))
+                if self._twins is not None:
+                    self._twins += [_Twin(node, tuple(self._path), first, second) for first, second in twins]
+                return node
             if self.text[at : at + 1] != ",":
+                if self.text[at : at + 1] == '"':
+                    self.refuse(at, _("a comma is missing before this"), Slip.COMMA_MISSING)
                 self._unexpected(at, _("a comma or a closing brace"))
             at = self._skip(at + 1)
 
@@ -134,8 +191,12 @@ class _Reader:
             if self.text[at : at + 1] == "]":
                 return _Node(start, at + 1)
             if self.text[at : at + 1] != ",":
+                if self.text[at : at + 1] in ('"', "{", "["):
+                    self.refuse(at, _("a comma is missing before this"), Slip.COMMA_MISSING)
                 self._unexpected(at, _("a comma or a closing bracket"))
             at = self._skip(at + 1)
+            if self.text[at : at + 1] == "]":
+                self.refuse(at, _("the comma before this bracket is one too many"), Slip.COMMA_TOO_MANY)
 
     def _string_end(self, at: int) -> int:
         found = _STRING.match(self.text, at)
@@ -146,23 +207,23 @@ class _Reader:
     def _unexpected(self, at: int, wanted: str) -> NoReturn:
         if at >= len(self.text):
             self.refuse(at, _("the file ends too early; {wanted} is missing").format(wanted=wanted))
-        if self.text.startswith(("//", "/*", "#"), at):
-            self.refuse(at, _("Docker does not accept comments in this file"))
+        if self.text.startswith(_COMMENTS, at):
+            self.refuse(at, _("Docker does not accept comments in this file"), Slip.COMMENT)
         self.refuse(
             at, _("{wanted} is expected here, not {character}").format(wanted=wanted, character=repr(self.text[at]))
         )
 
 
-def _open(data: bytes, where: str) -> tuple[str, _Node, _Reader]:
+def _open(data: bytes, where: str, twins: list[_Twin] | None = None) -> tuple[str, _Node, _Reader]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         good = data[: error.start].decode()
-        _Reader(good, where).refuse(len(good), _("the file is not UTF-8 text"))
-    reader = _Reader(text, where)
+        _Reader(good, where).refuse(len(good), _("the file is not UTF-8 text"), Slip.NOT_UTF8)
+    reader = _Reader(text, where, twins)
     node = reader.document()
     if node.members is None:
-        reader.refuse(node.start, _("the settings must stand in braces"))
+        reader.refuse(node.start, _("the settings must stand in braces"), Slip.NO_OBJECT)
     return text, node, reader
 
 
@@ -276,6 +337,108 @@ def with_runtime(data: bytes | None, name: str, path: str, where: str = DEFAULT_
     if json.loads(old) == path:
         return data
     return (text[: node.start] + json.dumps(path, ensure_ascii=False) + text[node.end :]).encode()
+
+
+def with_setting(data: bytes | None, key: str, value: bool | str, where: str = DEFAULT_PATH) -> bytes:
+    """``data`` with the setting ``key`` of the outermost object set to ``value`` and nothing else changed.
+
+    The same value again changes nothing. No file, or an empty one, becomes a new one. Raises ``BAD_INPUT`` as ``read``
+    does, and where the key has a value that is not a plain one.
+    """
+    if data is None or is_empty(data):
+        return (json.dumps({key: value}, indent=4, ensure_ascii=False) + "\n").encode()
+    text, node, reader = _open(data, where)
+    member = node.get(key)
+    if member is None:
+        return _insert(text, node, key, value, 0).encode()
+    old = text[member.value.start : member.value.end]
+    if old[:1] in ("{", "["):
+        reader.refuse(member.value.start, _('the value of "{key}" must be a single one').format(key=key))
+    if json.loads(old) == value:
+        return data
+    return (text[: member.value.start] + json.dumps(value, ensure_ascii=False) + text[member.value.end :]).encode()
+
+
+def without_key(data: bytes, key: str, where: str = DEFAULT_PATH) -> bytes:
+    """``data`` without the setting ``key`` of the outermost object, and nothing else changed.
+
+    Raises ``BAD_INPUT`` as ``read`` does; a key that is not there changes nothing.
+    """
+    text, node, _reader = _open(data, where)
+    member = node.get(key)
+    return data if member is None else _cut(text, node, member).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """A key that stands twice in one object. ``path`` are the keys on the way to it, itself at the end; the values are
+    as they are written; ``lines`` are where the two stand, from 1.
+    """
+
+    path: tuple[str, ...]
+    first: str
+    second: str
+    lines: tuple[int, int]
+
+    @property
+    def same(self) -> bool:
+        """Whether both say the same, so that one of them can go without a loss."""
+        return json.dumps(_plain(self.first)) == json.dumps(_plain(self.second))
+
+
+def twice(data: bytes, where: str = DEFAULT_PATH) -> tuple[Twice, ...]:
+    """The keys that stand twice in an object, in the order of the file. Raises ``BAD_INPUT`` for all else that
+    ``read`` refuses.
+    """
+    twins: list[_Twin] = []
+    text, _node, _reader = _open(data, where, twins)
+    return tuple(
+        Twice(
+            (*twin.path, twin.second.key),
+            text[twin.first.value.start : twin.first.value.end],
+            text[twin.second.value.start : twin.second.value.end],
+            (text.count("\n", 0, twin.first.start) + 1, text.count("\n", 0, twin.second.start) + 1),
+        )
+        for twin in sorted(twins, key=lambda twin: twin.second.start)
+    )
+
+
+def without_twins(data: bytes, where: str = DEFAULT_PATH) -> bytes:
+    """``data`` without the later one of every two settings of the same name and the same value.
+
+    Raises ``BAD_INPUT`` with the place where two of the same name differ: which one is meant cannot be known.
+    """
+    while True:
+        twins: list[_Twin] = []
+        text, _node, reader = _open(data, where, twins)
+        if not twins:
+            return data
+        # From the end, so that a twin inside a twin is looked at while it still stands there.
+        twin = max(twins, key=lambda twin: twin.second.start)
+        first, second = (text[member.value.start : member.value.end] for member in (twin.first, twin.second))
+        if json.dumps(_plain(first)) != json.dumps(_plain(second)):
+            reader.refuse(
+                twin.second.start,
+                _('the key "{key}" appears twice, with different values').format(key=twin.second.key),
+                Slip.TWICE,
+            )
+        data = _cut(text, twin.parent, twin.second).encode()
+
+
+def _plain(text: str) -> Any:
+    """A value for a comparison in which nothing is lost: objects as pairs, so that twins inside count."""
+    return json.loads(text, object_pairs_hook=lambda pairs: {"": pairs})
+
+
+def _cut(text: str, parent: _Node, member: _Member) -> str:
+    """``text`` without one member of the object ``parent``, and with commas only between members."""
+    members = parent.members or ()
+    index = members.index(member)
+    if index + 1 < len(members):
+        return text[: member.start] + text[members[index + 1].start :]
+    if index:
+        return text[: members[index - 1].value.end] + text[member.value.end :]
+    return f"{text[: parent.start]}{{}}{text[parent.end :]}"
 
 
 def _insert(text: str, node: _Node, key: str, value: object, depth: int) -> str:

@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wizard.model.fix import StepState
+from wizard.model.fix import Effect, RunCommand, StepState
 
 FORMAT = 2
-"""2 knows commands that were begun, and how a command is taken back; 1 is read as well."""
+"""2 knows commands that were begun, how a command is taken back, and what is still to come; 1 is read as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,11 @@ Done = FileChange | CommandRun
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one fix did, in order. ``id`` is also the name of its file; ``when`` is ISO 8601 in UTC."""
+    """What one fix did, in order. ``id`` is also the name of its file; ``when`` is ISO 8601 in UTC.
+
+    ``check`` is the id of the check that proves it, "" where an older version did not note it. ``closing`` are the
+    commands that are still to come, without which the change does not count; none once they have run.
+    """
 
     id: str
     fix: str
@@ -50,6 +54,9 @@ class Receipt:
     state: StepState
     done: tuple[Done, ...] = ()
     reason: str = ""
+    check: str = ""
+    effect: Effect = Effect.NOW
+    closing: tuple[RunCommand, ...] = ()
 
     def with_done(self, item: Done) -> Receipt:
         """The receipt with one more thing done."""
@@ -72,6 +79,9 @@ def to_json(receipt: Receipt) -> dict[str, Any]:
         "state": receipt.state.value,
         "reason": receipt.reason,
         "done": [_done_to_json(item) for item in receipt.done],
+        "check": receipt.check,
+        "effect": receipt.effect.value,
+        "closing": [_closing_to_json(command) for command in receipt.closing],
     }
 
 
@@ -89,6 +99,9 @@ def from_bytes(data: bytes) -> Receipt:
             state=StepState(raw["state"]),
             reason=raw.get("reason", ""),
             done=tuple(_done_from_json(item) for item in raw["done"]),
+            check=raw.get("check", ""),
+            effect=Effect(raw.get("effect", Effect.NOW.value)),
+            closing=tuple(_closing_from_json(item) for item in raw.get("closing", ())),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a receipt: {error!r}") from error
@@ -125,4 +138,26 @@ def _done_from_json(raw: dict[str, Any]) -> Done:
     undo = raw.get("undo")
     return CommandRun(
         tuple(raw["command"]), raw["needs_root"], raw["returncode"], None if undo is None else tuple(undo)
+    )
+
+
+def _closing_to_json(command: RunCommand) -> dict[str, Any]:
+    return {
+        "command": list(command.argv),
+        "needs_root": command.needs_root,
+        "env": dict(command.env),
+        "timeout": command.timeout,
+        "why": command.why,
+        "undo": None if command.undo is None else list(command.undo),
+    }
+
+
+def _closing_from_json(raw: dict[str, Any]) -> RunCommand:
+    return RunCommand(
+        tuple(raw["command"]),
+        needs_root=raw["needs_root"],
+        env=dict(raw["env"]),
+        timeout=raw["timeout"],
+        why=raw["why"],
+        undo=None if raw["undo"] is None else tuple(raw["undo"]),
     )

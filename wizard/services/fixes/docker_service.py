@@ -16,7 +16,7 @@ from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import RunCommand
-from wizard.model.i18n import _
+from wizard.model.i18n import _, ngettext
 from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind, PathKind
 
 SERVICE, SOCKET = "docker.service", "docker.socket"
@@ -89,6 +89,17 @@ def stopped_by_restart(host: Host) -> tuple[str, ...]:
     return tuple(sorted(item.name for item in running if item.auto_remove or not engine.live_restore))
 
 
+def restart_note(names: Sequence[str]) -> str:
+    """What a restart does to the running containers, in one line."""
+    if not names:
+        return _("Docker is restarted. No running container is stopped by it.")
+    return ngettext(
+        "Docker is restarted. That stops {number} running container.",
+        "Docker is restarted. That stops {number} running containers.",
+        len(names),
+    ).format(number=len(names))
+
+
 def reset_failed(host: Host) -> tuple[RunCommand, ...]:
     """Makes systemd forget earlier starts, of the units that it still knows; empty where there is nothing to forget."""
     manager = _manager(host)
@@ -126,6 +137,18 @@ def enable(host: Host) -> tuple[RunCommand, ...]:
     )
 
 
+def starts_with_machine(host: Host) -> bool | None:
+    """Whether systemd starts Docker with the machine; None where that cannot be told. Raises as ``restart`` does."""
+    manager = _manager(host)
+    if not manager.control:
+        return None
+    try:
+        result = host.commands.run((*manager.control, "is-enabled", manager.unit), timeout=_ASK_SECONDS)
+    except Trouble:
+        return None
+    return {"enabled": True, "disabled": False}.get(result.stdout.strip())
+
+
 def states(host: Host) -> dict[str, str]:
     """What systemd says about Docker's service and socket: ``active``, ``failed``, ``inactive``, ``activating`` …
 
@@ -142,9 +165,48 @@ def states(host: Host) -> dict[str, str]:
     return dict(zip(units, said, strict=False))
 
 
-def journal(host: Host, lines: int = 60) -> str:
+def show(host: Host, properties: Sequence[str]) -> dict[str, str]:
+    """What systemd holds of Docker's unit, by property; empty where it cannot be asked."""
+    manager = _manager(host)
+    if not manager.control:
+        return {}
+    argv = (*manager.control, "show", manager.unit, f"--property={','.join(properties)}")
+    try:
+        said = host.commands.run(argv, timeout=_ASK_SECONDS).stdout
+    except Trouble:
+        return {}
+    return {name: value for name, _equals, value in (line.partition("=") for line in said.splitlines())}
+
+
+def daemon_reload(host: Host) -> tuple[RunCommand, ...]:
+    """Makes systemd read its files again; empty without systemd."""
+    manager = _manager(host)
+    if not manager.control:
+        return ()
+    return (
+        RunCommand(
+            (*manager.control, "daemon-reload"),
+            needs_root=manager.needs_root,
+            why=_("Makes the system read its files about services again."),
+        ),
+    )
+
+
+def answers(host: Host) -> bool:
+    """Whether Docker runs and takes requests, be it not this user's."""
+    try:
+        host.engine.ping()
+    except Trouble as trouble:
+        if trouble.kind is not Problem.ENGINE_PERMISSION:
+            return trouble.kind in (Problem.ENGINE_TOO_OLD, Problem.ENGINE_OTHER)
+        # The socket's file outlives the service, so being refused there proves nothing.
+        return next(iter(states(host).values()), "active") == "active"
+    return True
+
+
+def journal(host: Host, since: float | None = None, lines: int = 60) -> str:
     """The last lines that Docker's service wrote and that systemd wrote about it, read as root; "" where they cannot
-    be read.
+    be read. ``since`` is seconds since 1970.
     """
     manager = _manager(host)
     if not manager.control:
@@ -154,7 +216,8 @@ def journal(host: Host, lines: int = 60) -> str:
             return ""
         return "\n".join((content.data if content else b"").decode(errors="replace").splitlines()[-lines:])
     whose = ("--user",) if "--user" in manager.control else ()
-    argv = ("journalctl", *whose, "-u", _short(manager.unit), "-o", "cat", "-n", str(lines), "--no-pager")
+    after = () if since is None else (f"--since=@{since:.0f}",)
+    argv = ("journalctl", *whose, "-u", _short(manager.unit), "-o", "cat", "-n", str(lines), "--no-pager", *after)
     try:
         return host.commands.run(argv, root=manager.needs_root, timeout=_ASK_SECONDS * 3).stdout
     except Trouble:
@@ -229,16 +292,7 @@ def _commands(
     manager = _manager(host)
     if not manager.control:
         return (RunCommand(("service", "docker", what), needs_root=True, timeout=RESTART_SECONDS, why=why, undo=undo),)
-    commands: list[RunCommand] = []
-    if units_changed:
-        commands.append(
-            RunCommand(
-                (*manager.control, "daemon-reload"),
-                needs_root=manager.needs_root,
-                why=_("Makes the system read its files about services again."),
-            )
-        )
-    commands += reset_failed(host)
+    commands = [*(daemon_reload(host) if units_changed else ()), *reset_failed(host)]
     commands.append(
         RunCommand(
             (*manager.control, what, _short(manager.unit)),
@@ -260,6 +314,8 @@ def _manager(host: Host) -> _Manager:
             hint=_("This Docker is not started by this system, so the wizard does not restart it."),
             evidence=(Evidence("GET /info", f"{engine.kind.value} {engine.version}"),),
         )
+    if engine is None and _is_elsewhere(host):
+        raise Trouble(Problem.ENGINE_OTHER, hint=_("Docker runs on another machine; start the wizard over there."))
     rootless = _is_rootless(host, engine)
     systemd = host.commands.which("systemctl") and host.files.info(_SYSTEMD).kind is PathKind.DIRECTORY
     if systemd and (daemon is None or daemon.unit):
@@ -294,6 +350,13 @@ def _is_rootless(host: Host, engine: EngineInfo | None) -> bool:
     except Trouble:
         return False
     return socket is not None and socket.startswith("/run/user/")
+
+
+def _is_elsewhere(host: Host) -> bool:
+    try:
+        return host.engine.endpoint().socket is None
+    except Trouble:
+        return False
 
 
 def _short(unit: str) -> str:

@@ -23,6 +23,7 @@ from wizard.model.i18n import _, ngettext
 from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind, FileContent, PathKind
 from wizard.services.checks import runtime_registered
 from wizard.services.checks.runtime_toolkit import PROGRAM
+from wizard.services.fixes import docker_service, docker_start
 from wizard.services.fixes.repair import Repair
 
 ID = runtime_registered.FIX
@@ -36,8 +37,8 @@ class Facts:
     """All that the plan depends on. ``before`` is the file's content, None where there is none.
 
     ``usable`` are paths of runtimes that were looked at and can be run. ``program`` is NVIDIA's runtime on this
-    machine. ``may_write`` tells whether this user may replace the file. ``programs`` are names of programs for the
-    reload that are there. ``containers`` are the names of those that run.
+    machine. ``may_write`` tells whether this user may replace the file. ``reload`` makes
+    the daemon read its settings. ``containers`` are the names of those that run.
     """
 
     engine: EngineInfo
@@ -47,7 +48,7 @@ class Facts:
     may_write: bool
     program: str | None
     usable: frozenset[str]
-    programs: frozenset[str]
+    reload: tuple[RunCommand, ...]
     containers: tuple[str, ...]
 
 
@@ -81,10 +82,10 @@ def gather(host: Host) -> Facts:
         daemon=daemon,
         config=config,
         before=before,
-        may_write=config is not None and _may_write(host, config, content),
+        may_write=config is not None and may_write(host, config, content),
         program=host.commands.which(PROGRAM),
         usable=frozenset(path for path in paths if path and runtime_registered.program_is_there(host, engine, path)),
-        programs=frozenset(name for name in ("systemctl", "kill") if host.commands.which(name)),
+        reload=docker_service.reload(host),
         containers=tuple(sorted(item.name for item in host.engine.containers())),
     )
 
@@ -131,7 +132,7 @@ def build(facts: Facts) -> Fix | None:
                 why=_("Writes the runtime into Docker's settings; everything else in the file stays as it is."),
             )
         )
-    actions.append(_reload(facts.engine, daemon, facts.programs))
+    actions += facts.reload
     return Fix(
         id=ID,
         title=_('Tell Docker about the runtime "nvidia"'),
@@ -216,20 +217,6 @@ def _forgotten(facts: Facts, daemon: DaemonProcess, settings: Mapping[str, Any])
     }
 
 
-def _reload(engine: EngineInfo, daemon: DaemonProcess, programs: frozenset[str]) -> RunCommand:
-    why = _("Asks Docker to read its settings again; nothing is restarted.")
-    rootless = engine.kind is EngineKind.ROOTLESS
-    if daemon.unit and not rootless and "systemctl" in programs:
-        return RunCommand(
-            ("systemctl", "reload", daemon.unit.removesuffix(".service")), needs_root=True, timeout=30.0, why=why
-        )
-    signal = ("kill", "-HUP", str(daemon.pid))
-    if "kill" not in programs:
-        # Every shell has the command built in; small systems have no program of that name.
-        signal = ("sh", "-c", " ".join(signal))
-    return RunCommand(signal, needs_root=not rootless, timeout=10.0, why=why)
-
-
 def _why(facts: Facts, *, changes: bool, forgotten: Mapping[str, str]) -> str:
     if not changes:
         return _(
@@ -264,7 +251,7 @@ def _touches(containers: tuple[str, ...]) -> str:
     ).format(number=len(containers))
 
 
-def _may_write(host: Host, config: str, content: FileContent | None) -> bool:
+def may_write(host: Host, config: str, content: FileContent | None) -> bool:
     """Whether this user may replace the file and keep its owner."""
     if host.info.uid == 0:
         return True
@@ -279,9 +266,7 @@ def _may_write(host: Host, config: str, content: FileContent | None) -> bool:
 
 
 def _try_out(host: Host, facts: Facts, fix: Fix) -> None:
-    """Lets Docker's own program judge the new file, where it can (``dockerd --validate``, since 23.0), with the flags
-    of the daemon that runs. Raises ``BAD_INPUT`` when it refuses.
-    """
+    """Lets Docker's own program judge the new file. Raises ``BAD_INPUT`` when it refuses."""
     if facts.daemon is None or facts.config is None:
         return
     for action in fix.actions:
@@ -289,53 +274,18 @@ def _try_out(host: Host, facts: Facts, fix: Fix) -> None:
             continue
         host.store.write(_TRIAL, action.after)
         try:
-            argv = (*_without_config(facts.daemon.argv), "--validate", "--config-file", host.store.path(_TRIAL))
-            result = host.commands.run(argv, timeout=10.0)
-        except Trouble as trouble:
-            if trouble.kind in (Problem.COMMAND_MISSING, Problem.COMMAND_FAILED, Problem.COMMAND_TIMEOUT):
-                return
-            raise
+            docker_start.refuse_file(host, facts.daemon, host.store.path(_TRIAL), shown=facts.config)
         finally:
             host.store.remove(_TRIAL)
-        said = f"{result.stdout}\n{result.stderr}".strip()
-        # An engine without the flag fails as well, so only its verdict on the file counts.
-        if result.returncode != 0 and "unable to configure the Docker daemon with file" in said:
-            raise Trouble(
-                Problem.BAD_INPUT, said, subject=facts.config, evidence=(Evidence("dockerd --validate", said),)
-            )
-
-
-def _without_config(argv: tuple[str, ...]) -> tuple[str, ...]:
-    kept: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--config-file":
-            next(words, None)
-        elif not word.startswith("--config-file="):
-            kept.append(word)
-    return tuple(kept)
 
 
 # --- after an undo -----------------------------------------------------------------------------------------------
-
-
-def take_effect(host: Host) -> tuple[RunCommand, ...]:
-    """The reload of the Docker that answers now; nothing where none does: it reads the file when it starts."""
-    try:
-        engine, daemon = host.engine.info(), host.engine.daemon()
-    except Trouble:
-        return ()
-    if daemon is None:
-        return ()
-    programs = frozenset(name for name in ("systemctl", "kill") if host.commands.which(name))
-    return (_reload(engine, daemon, programs),)
 
 
 def left_behind(host: Host) -> str:
     """A runtime that the file no longer lists stays in the memory of the running Docker."""
     try:
         engine, daemon = host.engine.info(), host.engine.daemon()
-        running = host.engine.containers()
         config = daemon_json.config_path(engine.kind, daemon, host.home, host.environ)
         content = host.files.read(config, root=True) if config else None
         listed = _entry(daemon_json.read(content.data)) if content and not daemon_json.is_empty(content.data) else {}
@@ -352,11 +302,10 @@ def left_behind(host: Host) -> str:
         restart = ""
     if restart:
         text = _("{text} To be rid of it now, run: {command}").format(text=text, command=restart)
-    # Even with live-restore, containers that remove themselves do not outlive a restart.
-    stopped = sorted(item.name for item in running if item.auto_remove or not engine.live_restore)
+    stopped = docker_service.stopped_by_restart(host)
     if not stopped:
         return text
     return _("{text} (a restart stops these containers: {names})").format(text=text, names=", ".join(stopped))
 
 
-REPAIR = Repair(id=ID, plan=plan, take_effect=take_effect, left_behind=left_behind)
+REPAIR = Repair(id=ID, plan=plan, take_effect=docker_service.reload, left_behind=left_behind)
