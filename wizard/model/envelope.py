@@ -53,7 +53,8 @@ _PREFIX = re.compile(
 _DAEMON = re.compile(r'(?:Error response from daemon: |[^\n]{0,200}"message" ?: ?")', re.IGNORECASE)
 _SAID = "Error response from daemon:"
 _HELP = re.compile(r"(?:^|\.? ?\b)(?:See|Run) '[^'\n]{1,60} --help'[^\n]{0,40}$")
-_SUFFIX = re.compile(r'(?:: unknown)?\.?["}\], ]*$')
+_CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
+_SUFFIX = re.compile(r"(?:: unknown)?\.?$")
 _FIELD = re.compile(r'" (?:error|err)="')
 _RECORD = re.compile(
     r"\s*(?:docker: |Error\b|error:|level=|time=|\{|See '|Run '|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} +\d{1,2} \d\d:|\[ *\d+\.)"
@@ -240,15 +241,17 @@ def _join(rows: tuple[str, ...], glue: Callable[[str, str], str | None] | None) 
 def _bare(line: str) -> str:
     """A line without what programs put around a message; what the daemon said stands on a line of its own."""
     line = _BLANKS.sub(" ", line).strip()
-    said = False
+    said = quoted = False
     for _envelope in range(6):
         if match := _PREFIX.match(line):
-            line = line[match.end() :]
+            quoted = quoted or match.group().endswith('"')
         elif match := _DAEMON.match(line):
-            line, said = line[match.end() :], True
+            said, quoted = True, quoted or match.group().endswith('"')
         else:
             break
-    line = _FIELD.sub(": ", line)
+        line = line[match.end() :]
     line = _HELP.sub("", line)
+    if quoted:
+        line = _CLOSING.sub("", _FIELD.sub(": ", line))
     line = _SUFFIX.sub("", line)
     return f"{_SAID}\n{line}" if said else line
