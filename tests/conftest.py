@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.engine", "tests.support.engines", "tests.support.registry"]
+pytest_plugins = ["tests.support.engine", "tests.support.engines", "tests.support.lab", "tests.support.registry"]
 
 _FOLDERS = {
     "HOME": "home",
