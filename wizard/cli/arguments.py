@@ -18,7 +18,7 @@ DEMO = "unknown-runtime"
 """The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
 STORES = ("keyring", "file")
 
-_COMMANDS = ("doctor", "fix", "undo", "key", "image", "pull", "up", "shell", "run")
+_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "run")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,17 +42,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """
     own, rest = _split(words)
     i18n.use(_language(own))
-    if any(redact(word) != word for word in own):
+    explains = _command(own) == "explain"
+    if not explains and any(redact(word) != word for word in own):
         raise Trouble(Problem.BAD_INPUT, hint=_no_key_here())
     parser = _build()
-    options, unknown = parser.parse_known_args(_with_machine(own))
+    options, unknown = parser.parse_known_args(_as_text(_with_machine(own)) if explains else _with_machine(own))
     if unknown:
         parser.silent = options.command == "key"
         parser.error(_("not understood: {words}").format(words=" ".join(unknown)))
     if rest is not None:
-        if options.command != "shell":
+        if options.command == "explain":
+            options.text = [*options.text, *rest]
+        elif options.command == "shell":
+            options.words = tuple(rest)
+        else:
             parser.error(_('"--" is only for the command "shell"'))
-        options.words = tuple(rest)
     if options.lang:
         i18n.use(options.lang)
     return options
@@ -98,6 +102,23 @@ def _with_machine(words: Sequence[str]) -> list[str]:
     return result
 
 
+def _command(words: Sequence[str]) -> str:
+    """The command that was typed, "" for none."""
+    valued = ("--demo", "--lang", "--log-file")
+    for place, word in enumerate(words):
+        if word in _COMMANDS and (place == 0 or words[place - 1] not in valued or words[place - 1] == "--demo"):
+            return word
+    return ""
+
+
+def _as_text(words: Sequence[str]) -> list[str]:
+    """An error text may hold words that look like options (``unknown flag: --gpus``): what is none of ours gets a
+    blank in front, so that it is read as text.
+    """
+    ours = ("--json", "--no-probe", "--help", "-h", "--demo", "--lang", "--log-file", "-")
+    return [f" {word}" if word.startswith("-") and word.partition("=")[0] not in ours else word for word in words]
+
+
 def _build() -> _Parser:
     parser = _Parser(
         prog=PROGRAM,
@@ -120,6 +141,13 @@ def _build() -> _Parser:
     doctor.add_argument("--check", metavar="ID", nargs="+", action="extend", help=_("only these checks"))
     doctor.add_argument("--list", action="store_true", help=_("the checks that there are"))
     _add_json(doctor)
+
+    explain = _add(commands, "explain", _("what an error text means, whether it is so on this machine, and what helps"))
+    explain.add_argument(
+        "text", metavar="TEXT", nargs="*", help=_('the text, best in quotes; without it or with "-", standard input')
+    )
+    explain.add_argument("--no-probe", action="store_true", help=_("only read the text; do not look at this machine"))
+    _add_json(explain)
 
     fix = _add(commands, "fix", _("show a repair, ask, make it, and check that it worked"))
     fix.add_argument("ids", metavar="ID", nargs="*", help=_("repairs; without one, those that the check-up suggests"))

@@ -39,10 +39,10 @@ _SETTLE_SECONDS = 5.0
 """How long a container may take to say that it is ready. NVIDIA's entry point looks at the GPU first, and a busy
 machine is slow; a container that is ready says so at once."""
 _HALF_TRIES = 10
-_NEVER_RAN = ("created", "dead", "removing")
+NEVER_RAN = ("created", "dead", "removing")
 # Why a stopped container cannot start although nothing is wrong with the container itself. It is kept then: what its
 # user installed in it must not be lost to a missing runtime or a full disk.
-_NOT_ITS_FAULT = frozenset(
+NOT_ITS_FAULT = frozenset(
     {
         Problem.RUNTIME_UNKNOWN,
         Problem.RUNTIME_BROKEN,
@@ -96,13 +96,13 @@ def up(host: Host, workspace: Workspace, image: str, emit: Emit = ignore) -> Up:
         emit(Finished(_('The container "{name}" is running already.').format(name=there.name)))
         return _as_found(host, there, workspace, image, "reused")
     why = _("It was made, but it never ran.")
-    if there.state not in _NEVER_RAN:
+    if there.state not in NEVER_RAN:
         emit(Started(_('Starting the container "{name}" again.').format(name=there.name)))
         prepare(host, workspace)
         try:
             start(host, there.id, there.name)
         except Trouble as trouble:
-            if trouble.kind in _NOT_ITS_FAULT:
+            if trouble.kind in NOT_ITS_FAULT:
                 trouble.hint = trouble.hint or _("The container is kept. With another name you get a new one.")
                 raise
             why = trouble.text or trouble.kind.value
