@@ -84,6 +84,7 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
         store=FolderStore(folders.state),
         home=home,
         environ=clean,
+        packages=config.packages,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wizard.model.errors import Problem, Trouble
@@ -15,6 +15,7 @@ else:
     import tomli as tomllib
 
 _NAME = "s2s-wizard"
+_MIRROR = ("url", "key", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class Folders:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``registry_hosts`` are registries (``host`` or ``host:port``) to which the NGC key may be sent, besides
-    NVIDIA's own.
+    NVIDIA's own. ``packages`` are mirrors of a vendor's packages: the vendor's name -> ``url``, ``key``,
+    ``fingerprint``.
     """
 
     registry_hosts: tuple[str, ...] = ()
+    packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def read(path: str) -> Settings:
@@ -67,4 +70,16 @@ def read(path: str) -> Settings:
     hosts = registry.get("hosts", []) if isinstance(registry, dict) else None
     if not isinstance(hosts, list) or not all(isinstance(item, str) and item for item in hosts):
         raise Trouble(Problem.BAD_INPUT, 'expected [registry] with hosts = ["HOST:PORT", …]', subject=path)
-    return Settings(tuple(hosts))
+    return Settings(tuple(hosts), _packages(raw.get("packages", {}), path))
+
+
+def _packages(raw: object, path: str) -> Mapping[str, Mapping[str, str]]:
+    tables = raw.values() if isinstance(raw, dict) else (raw,)
+    for table in tables:
+        if not isinstance(table, dict) or not all(
+            name in _MIRROR and isinstance(value, str) and (name == "fingerprint" or len(value.split()) == 1)
+            for name, value in table.items()
+        ):
+            wanted = " and ".join(f'{name} = "…"' for name in _MIRROR)
+            raise Trouble(Problem.BAD_INPUT, f"expected [packages.VENDOR] with {wanted}", subject=path)
+    return raw if isinstance(raw, dict) else {}

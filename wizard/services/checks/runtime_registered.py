@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from wizard.host.ports import Host
-from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
 from wizard.model.machine import EngineInfo, EngineKind
+from wizard.services import programs
 from wizard.services.checks.check import PROBE, Check
+from wizard.services.programs import Flaw
 
 RUNTIME = "nvidia"
 FIX = "register-runtime"
-_HERE = (EngineKind.ENGINE, EngineKind.ROOTLESS)
-"""Kinds whose programs are those of this machine."""
+_INSTALL = "install-toolkit"
 
 
 def _run(host: Host) -> Finding:
     info = host.engine.info()
     seen = Evidence("GET /info → Runtimes", ", ".join(sorted(info.runtimes)))
-    fixes = (FIX,) if info.kind in _HERE else ()
+    fixes = (FIX,) if info.kind in programs.LOCAL else ()
     if RUNTIME not in info.runtimes:
         return CHECK.finding(
             Status.ERROR,
@@ -28,17 +28,13 @@ def _run(host: Host) -> Finding:
                 'about it. This is the error "Unknown runtime specified nvidia".'
             ),
             evidence=(seen,),
+            causes=("runtime-unknown", "snap-docker") if info.kind is EngineKind.SNAP else ("runtime-unknown",),
             fixes=fixes,
         )
     path = info.runtimes[RUNTIME]
-    if not program_is_there(host, info, path):
-        return CHECK.finding(
-            Status.ERROR,
-            _('Docker knows the runtime "nvidia", but its program {path} is not there.').format(path=path),
-            _("Docker was told about a program that was removed or moved. It must be told the right place."),
-            evidence=(seen, Evidence(path, _("not there, or not executable"))),
-            fixes=fixes,
-        )
+    flaw = programs.flaw(host, path) if path and info.kind in programs.LOCAL else None
+    if flaw is not None:
+        return _broken(host, path, flaw, seen)
     return CHECK.finding(
         Status.OK,
         _('Docker knows the runtime "nvidia".'),
@@ -47,16 +43,35 @@ def _run(host: Host) -> Finding:
     )
 
 
+def _broken(host: Host, path: str, flaw: Flaw, seen: Evidence) -> Finding:
+    summaries = {
+        Flaw.MISSING: _('Docker knows the runtime "nvidia", but its program {path} is not there.'),
+        Flaw.NOT_EXECUTABLE: _('Docker knows the runtime "nvidia", but its program {path} may not be run.'),
+        Flaw.OTHER_MACHINE: _('The program {path} of the runtime "nvidia" was made for another kind of processor.'),
+        Flaw.NO_INTERPRETER: _('The program {path} of the runtime "nvidia" needs a program that is not there.'),
+    }
+    details = {
+        Flaw.MISSING: _("Docker was told about a program that was removed or moved. It must be told the right place."),
+        Flaw.NOT_EXECUTABLE: _("Its file has no permission to be run, or its disk does not allow programs."),
+        Flaw.OTHER_MACHINE: _("Install the toolkit again for this machine."),
+        Flaw.NO_INTERPRETER: _('It is a script, and its first line names the program that runs it ("#!").'),
+    }
+    # Another program of that name that works: Docker only has to be told. Otherwise the toolkit itself is broken.
+    other = host.commands.which("nvidia-container-runtime")
+    elsewhere = other is not None and other != path and programs.flaw(host, other) is None
+    return CHECK.finding(
+        Status.ERROR,
+        summaries[flaw].format(path=path),
+        details[flaw],
+        evidence=(seen, Evidence(path, flaw.value)),
+        causes=("runtime-binary-missing",) if flaw is Flaw.MISSING else ("runtime-not-executable",),
+        fixes=(FIX,) if elsewhere else (_INSTALL,),
+    )
+
+
 def program_is_there(host: Host, info: EngineInfo, path: str) -> bool:
     """Whether a runtime's program can be run; True where that cannot be looked at."""
-    if info.kind not in _HERE or not path:
-        return True
-    if "/" not in path:
-        return host.commands.which(path) is not None
-    try:
-        return host.files.info(path).executable
-    except Trouble:
-        return True
+    return info.kind not in programs.LOCAL or not path or programs.flaw(host, path) is None
 
 
 CHECK = Check(
@@ -65,4 +80,5 @@ CHECK = Check(
     requires=("docker.access", "runtime.toolkit"),
     timeout=PROBE,
     run=_run,
+    decides=("runtime-unknown", "runtime-binary-missing", "runtime-not-executable", "snap-docker"),
 )

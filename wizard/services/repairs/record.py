@@ -15,7 +15,7 @@ from wizard.model.event import Emit, Line
 from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand, StepState
 from wizard.model.i18n import _
 from wizard.model.receipt import CommandRun, Done, FileChange, Receipt
-from wizard.services import words
+from wizard.services import packages, words
 
 _FOLDER = "receipts"
 UNDO_SECONDS = 1800.0
@@ -128,7 +128,9 @@ class Work:
             raise
         self.note(before.with_done(CommandRun(action.argv, needs_root, code, undo)))
         if code != 0:
-            raise Trouble(Problem.COMMAND_FAILED, said, subject=shlex.join(action.argv))
+            raise packages.failure(action.argv, said) or Trouble(
+                Problem.COMMAND_FAILED, said, subject=shlex.join(action.argv)
+            )
 
     def end(self, state: StepState, reason: str) -> Receipt:
         """The receipt, ended so; nothing is to come any more."""
