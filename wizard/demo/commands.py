@@ -30,6 +30,8 @@ class Effect(str, Enum):
     START_DOCKER = "start-docker"
     STOP_DOCKER = "stop-docker"
     RESTART_DOCKER = "restart-docker"
+    REMOVE_CONTAINER = "remove-container"
+    """the container that the last word names"""
     PRUNE_IMAGES = "prune-images"
     PRUNE_BUILDS = "prune-builds"
     ALLOW_ROOT = "allow-root"
@@ -107,7 +109,7 @@ class SimCommands:
             else:
                 if command.stopped is not None and not self._daemon.running:
                     answer = command.stopped
-                if why := self._effects[Effect(command.effect)](self):
+                if why := self._do(Effect(command.effect), argv):
                     answer = Answer(stderr=why, returncode=1)
                 if answer.returncode == 0:
                     self._tree.leave(command.leaves)
@@ -127,6 +129,10 @@ class SimCommands:
             if len(pattern) == len(words) and all(map(fnmatchcase, words, pattern)):
                 return command
         raise Trouble(Problem.UNSCRIPTED, shlex.join(argv), subject=shlex.join(argv))
+
+    def _do(self, effect: Effect, argv: tuple[str, ...]) -> str:
+        """Why it did not work; "" when it did."""
+        return self._daemon.remove(argv[-1]) if effect is Effect.REMOVE_CONTAINER else self._effects[effect](self)
 
     def _reload(self) -> str:
         self._daemon.reload()

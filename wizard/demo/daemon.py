@@ -99,6 +99,16 @@ class Daemon:
             with suppress(ValueError):
                 self._take(self.settings())
 
+    def remove(self, name: str) -> str:
+        """``docker rm``: why it was refused; "" when the container is gone."""
+        box = next((box for box in self.boxes.values() if name in (box.info.name, box.info.id)), None)
+        if box is None:
+            return f"Error response from daemon: No such container: {name}\n"
+        if box.info.running:
+            return f'Error response from daemon: cannot remove container "{name}": container is running\n'
+        del self.boxes[box.info.id]
+        return ""
+
     def settings(self) -> dict[str, Any]:
         """daemon.json as it is now; {} when there is none. Raises ValueError with the service's own words."""
         node = self.tree.at(self.spec.config, ROOT)

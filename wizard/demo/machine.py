@@ -96,6 +96,8 @@ def _furnish(spec: specs.Spec, daemon: Daemon, registry: SimRegistry) -> None:
             image=container.image,
             image_id=image.id,
             state=container.state,
+            error=container.error,
+            labels=dict(container.labels),
             runtime="runc",
             created=container.created,
         )

@@ -179,11 +179,15 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that is there from the beginning, made by somebody else; ``absent`` takes away an inherited one."""
+    """A container that is there from the beginning; ``absent`` takes away an inherited one. ``error`` is what its last
+    start said.
+    """
 
     image: str
     command: tuple[str, ...] = ("sleep", "infinity")
     state: str = "running"
+    error: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     created: str = "2026-11-02T09:12:44Z"
     absent: bool = False
 
