@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from wizard.cli.call import FINE, PROBLEMS, Call
 from wizard.cli.console import Console, pad, tag, width
+from wizard.cli.fix import tell_interrupted, tell_pending
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import ignore
 from wizard.model.finding import Finding, Status
 from wizard.model.i18n import _, ngettext
-from wizard.services import checks, checkup
+from wizard.services import checks, checkup, repairs
 
 
 def run(call: Call) -> int:
@@ -26,11 +27,18 @@ def run(call: Call) -> int:
     emit = ignore if console.json else listing
     findings = checkup.run(call.host, ids=options.check, emit=emit, cancel=call.cancel)
     ready = checkup.ready(findings)
+    began, waiting = repairs.interrupted(call.host), repairs.pending(call.host)
     if console.json:
-        console.document(checkup.to_json(call.host, findings))
+        stopped = {"interrupted": began.id if began else None, "waiting": [receipt.id for receipt in waiting]}
+        console.document({**checkup.to_json(call.host, findings), **stopped})
     else:
         listing.rest(findings)
         _explain(console, findings)
+        if began is not None or waiting:
+            console.out()
+        if began is not None:
+            tell_interrupted(console, began)
+        tell_pending(console, waiting)
         _conclude(console, findings, ready)
     return FINE if ready else PROBLEMS
 

@@ -10,7 +10,7 @@ from wizard.cli.fix import show_receipt
 from wizard.model.errors import Problem, Trouble
 from wizard.model.fix import StepState
 from wizard.model.i18n import _
-from wizard.model.receipt import FileChange, Receipt
+from wizard.model.receipt import Receipt
 from wizard.services import repairs
 
 
@@ -21,20 +21,24 @@ def run(call: Call) -> int:
     if call.options.list:
         return _list(call, receipts)
     receipt = _wanted(receipts, call.options.receipt)
-    if receipt is None or not _can_be_undone(receipt):
+    if receipt is None or not repairs.can_be_undone(receipt):
         console.out(_("There is nothing to take back."))
         if console.json:
             console.document({"receipt": None if receipt is None else _to_json(receipt)})
         return FINE
     console.out(_("Take back {id}: {title}").format(id=receipt.id, title=receipt.title))
-    for item in receipt.done:
-        if isinstance(item, FileChange):
-            console.out("  " + _("{path} becomes what it was before").format(path=item.path))
+    for part in repairs.undo_parts(call.host, receipt):
+        console.out(f"  {part.title}")
+        if part.kind == "command":
+            console.out(f"    {part.text}")
+    stopped = repairs.stopped(call.host) if repairs.undo_restarts(call.host, receipt) else ()
+    if stopped:
+        console.out("  " + _("Restarting Docker stops: {names}.").format(names=", ".join(stopped)))
     if not agreed(call, _("Take this repair back?"), receipt.id):
         if console.json:
             console.document({"receipt": {**_to_json(receipt), "state": StepState.DECLINED.value}})
         return PERSON
-    if any(item.needs_root for item in receipt.done):
+    if repairs.needs_root_to_undo(call.host, receipt):
         become_root(call)
     after = repairs.undo(call.host, receipt.id, emit=Narrator(console), cancel=call.cancel)
     show_receipt(console, after)
@@ -61,17 +65,12 @@ def _list(call: Call, receipts: tuple[Receipt, ...]) -> int:
 def _wanted(receipts: tuple[Receipt, ...], id: str | None) -> Receipt | None:
     """The receipt of that id, or the newest that can be taken back. Raises ``BAD_INPUT`` for an unknown id."""
     if id is None:
-        return next((receipt for receipt in reversed(receipts) if _can_be_undone(receipt)), None)
+        return next((receipt for receipt in reversed(receipts) if repairs.can_be_undone(receipt)), None)
     for receipt in receipts:
         if receipt.id == id:
             return receipt
     known = ", ".join(receipt.id for receipt in receipts) or "-"
     raise Trouble(Problem.BAD_INPUT, subject=id, hint=_("Known receipts: {names}.").format(names=known))
-
-
-def _can_be_undone(receipt: Receipt) -> bool:
-    """Also a repair that was interrupted: its receipt holds what was changed until then."""
-    return receipt.state is not StepState.UNDONE and any(isinstance(item, FileChange) for item in receipt.done)
 
 
 def _to_json(receipt: Receipt) -> dict[str, Any]:

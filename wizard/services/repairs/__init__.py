@@ -16,14 +16,15 @@ from wizard.services.fixes import docker_service, enable_live_restore
 from wizard.services.repairs.choose import find, known, offered, plan, sequence
 from wizard.services.repairs.closing import settle
 from wizard.services.repairs.record import interrupted, pending, receipts
-from wizard.services.repairs.show import Part, closing_parts, diff, preview
-from wizard.services.repairs.undoing import can_be_undone, needs_root_to_undo, undo, undo_parts
+from wizard.services.repairs.show import Part, closing_lines, closing_parts, diff, preview, restarts, story
+from wizard.services.repairs.undoing import can_be_undone, needs_root_to_undo, undo, undo_parts, undo_restarts
 from wizard.services.repairs.work import apply, confirm
 
 __all__ = [
     "Part",
     "apply",
     "can_be_undone",
+    "closing_lines",
     "closing_parts",
     "confirm",
     "diff",
@@ -38,11 +39,14 @@ __all__ = [
     "preview",
     "protection",
     "receipts",
+    "restarts",
     "sequence",
     "settle",
     "stopped",
+    "story",
     "undo",
     "undo_parts",
+    "undo_restarts",
 ]
 
 ROUNDS = 3

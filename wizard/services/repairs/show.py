@@ -13,7 +13,7 @@ from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand
 from wizard.model.i18n import _
 from wizard.model.machine import RootAccess
-from wizard.model.receipt import Receipt
+from wizard.model.receipt import FileChange, Receipt
 from wizard.services.fixes import docker_service
 
 
@@ -34,6 +34,29 @@ def preview(host: Host, fix: Fix) -> tuple[Part, ...]:
 def closing_parts(host: Host, receipts: Sequence[Receipt]) -> tuple[Part, ...]:
     """The commands that the repairs of these receipts still wait for, each once."""
     return tuple(part(host, command) for command in docker_service.merged(receipt.closing for receipt in receipts))
+
+
+def closing_lines(host: Host, plans: Sequence[Fix]) -> tuple[str, ...]:
+    """The same for repairs that are only planned, as command lines."""
+    return tuple(command_line(host, command) for command in docker_service.merged(plan.closing for plan in plans))
+
+
+def restarts(receipts: Sequence[Receipt]) -> bool:
+    """Whether Docker is restarted by what these repairs wait for."""
+    return any(docker_service.verb(command) == "restart" for receipt in receipts for command in receipt.closing)
+
+
+def story(receipt: Receipt) -> tuple[str, ...]:
+    """What was done, line by line, for people."""
+    lines = []
+    for item in receipt.done:
+        if isinstance(item, FileChange):
+            lines.append(_("changed: {path}").format(path=item.path))
+        elif item.returncode is None:
+            lines.append(_("begun, its end was not seen: {command}").format(command=shlex.join(item.argv)))
+        else:
+            lines.append(_("run: {command}").format(command=shlex.join(item.argv)))
+    return tuple(lines)
 
 
 def part(host: Host, action: Action) -> Part:

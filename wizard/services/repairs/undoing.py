@@ -39,6 +39,11 @@ def undo_parts(host: Host, receipt: Receipt) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(parts))
 
 
+def undo_restarts(host: Host, receipt: Receipt) -> bool:
+    """Whether taking it back restarts Docker."""
+    return any(docker_service.verb(command) == "restart" for command in _effect(host, receipt))
+
+
 def needs_root_to_undo(host: Host, receipt: Receipt) -> bool:
     """Whether taking it back has to be done as root."""
     own = any(item.needs_root for item in receipt.done if _takes_back(item))
