@@ -40,6 +40,7 @@ ORDER = ("nvidia", "runtime", "systemd", "config", "access", "container", "regis
 NEEDLE = 5
 """The least length of a pattern's literal part, without white space."""
 
+_SAID = re.compile(r"(?:error response )?(?:from )?daemon:\\[ns]\+?", re.IGNORECASE)
 _LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}.*+?^$|]")
 _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")
 _QUANTIFIER = re.compile(r"[*+?]\??|\{\d*,?\d*\}\??")
@@ -117,6 +118,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 @cache
 def needles(pattern: str) -> tuple[str, ...]:
     """Of each alternative of a pattern the longest literal part, squeezed; a text without any of them cannot match."""
+    pattern = _SAID.sub("", pattern)  # where the API says it, the text has these words only once its envelope is off
     runs: list[list[str]] = [[""]]
     place = depth = 0
     while place < len(pattern):

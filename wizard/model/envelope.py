@@ -36,11 +36,11 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200d\u2060\ufeff]
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "`": "`", "\u0130": "I"})
 _SLASHES = re.compile(r"\\{2,}")
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_GUTTER = re.compile(r"^[ \t]{0,8}[>│┃]{1,8}(?:[ \t]|$)", re.MULTILINE)  # a quoted mail, a frame
 _BLANKS = re.compile(r"[^\S\n]+")
 
 _PREFIX = re.compile(
-    r"[>│┃|]+ "
-    r"|[\w.-]+ \| "  # the container's name in front of its output, as Compose writes it
+    r"[\w.-]+ \| "  # the container's name in front of its output, as Compose writes it
     r"|[✘✗×✔⠿] (?:\S+ ){1,3}Error "
     r"|[A-Z][a-z]{2} \d{1,2} \d\d:\d\d:\d\d (?:\S+ )?[\w.()@/-]+(?:\[\d+\])?: "
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* (?:\S+ [\w.()@/-]+(?:\[\d+\])?: )?"
@@ -57,7 +57,7 @@ _CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
 _SUFFIX = re.compile(r"(?:: unknown)?\.?$")
 _FIELD = re.compile(r'" (?:error|err)="')
 _RECORD = re.compile(
-    r"\s*(?:docker: |Error\b|error:|level=|time=|\{|See '|Run '|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} +\d{1,2} \d\d:|\[ *\d+\.)"
+    r"\s*(?:docker: |Error(?: response from daemon)?: |level=|time=|\{|See '|Run '|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} +\d{1,2} \d\d:|\[ *\d+\.)"
 )
 
 
@@ -142,9 +142,10 @@ def cleaned(text: str) -> str:
     """The text without colours, control characters and foreign line ends, and cut to ``LONGEST`` characters."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     text = _COLOUR.sub("", text)
     text = _CONTROL.sub("", text)
+    text = _GUTTER.sub("", text)
     return text if text.isascii() else text.translate(_QUOTES)
 
 
@@ -215,7 +216,8 @@ def _soft(width: int, row: str, following: str) -> str | None:
     last = row.rsplit(None, 1)[-1]
     if last.endswith("-") and len(last) > 1:
         return ""
-    return "" if len(last) + len(words[0]) > width else " "
+    broken = len(row) == width and len(last) + len(words[0]) > width and not last.endswith((":", ",", ";", ")"))
+    return "" if broken else " "
 
 
 def _join(rows: tuple[str, ...], glue: Callable[[str, str], str | None] | None) -> list[str]:
