@@ -203,3 +203,50 @@ def test_the_file_of_the_daemon_that_answers() -> None:
     assert path(EngineKind.ROOTLESS, XDG_CONFIG_HOME="/cfg") == "/cfg/docker/daemon.json"
     assert path(EngineKind.SNAP) == "/var/snap/docker/current/config/daemon.json"
     assert [path(kind) for kind in (EngineKind.REMOTE, EngineKind.DESKTOP, EngineKind.PODMAN)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "after"),
+    [
+        ('{"a": 1, "b": 2}', "a", '{"b": 2}'),
+        ('{"a": 1, "b": 2}', "b", '{"a": 1}'),
+        ('{\n  "a": 1,\n  "b": {\n    "c": []\n  },\n  "d": 3\n}\n', "b", '{\n  "a": 1,\n  "d": 3\n}\n'),
+        ('{\n  "a": 1,\n  "b": 2\n}\n', "b", '{\n  "a": 1\n}\n'),
+        ('{\n  "a": 1\n}\n', "a", "{}\n"),
+        ('{"a": 1}', "z", '{"a": 1}'),
+    ],
+)
+def test_a_key_goes_with_its_comma(before: str, key: str, after: str) -> None:
+    assert daemon_json.without_key(before.encode(), key).decode() == after
+
+
+@given(files(), st.data())
+def test_without_a_key_the_others_say_the_same(file: tuple[dict[str, Any], bytes], data: st.DataObject) -> None:
+    found, text = file
+    if not found:
+        return
+    key = data.draw(st.sampled_from(sorted(found)))
+    rest = {name: value for name, value in found.items() if name != key}
+    assert json.dumps(json.loads(daemon_json.without_key(text, key))) == json.dumps(rest)
+
+
+def test_keys_that_stand_twice() -> None:
+    text = b'{\n  "a": {"x": 1, "x": 1},\n  "b": 2,\n  "a": {"x": 1, "x": 1}\n}'
+    found = daemon_json.twice(text)
+    assert [(item.path, item.lines, item.same) for item in found] == [
+        (("a", "x"), (2, 2), True),
+        (("a",), (2, 4), True),
+        (("a", "x"), (4, 4), True),
+    ]
+    assert daemon_json.without_twins(text) == b'{\n  "a": {"x": 1},\n  "b": 2\n}'
+    assert daemon_json.without_twins(b'{"a": 1}') == b'{"a": 1}'
+    for other in (b'{"a": 1, "a": 1.0}', b'{"a": {}, "a": []}', b'{"a": true, "b": 0, "a": false}'):
+        assert [item.same for item in daemon_json.twice(other)] == [False]
+        with pytest.raises(Trouble) as caught:
+            daemon_json.without_twins(other)
+        assert "different values" in caught.value.text
+
+
+def test_a_file_of_many_keys_is_read_in_no_time() -> None:
+    text = json.dumps({f"key-{number}": number for number in range(100_000)}).encode()
+    assert len(daemon_json.read(text)) == 100_000

@@ -413,8 +413,8 @@ def without_twins(data: bytes, where: str = DEFAULT_PATH) -> bytes:
         text, _node, reader = _open(data, where, twins)
         if not twins:
             return data
-        # From the end, so that a twin inside a twin is looked at while it still stands there.
-        twin = max(twins, key=lambda twin: twin.second.start)
+        # The innermost first: two values may be the same only without the twins inside them.
+        twin = max(twins, key=lambda twin: (len(twin.path), twin.second.start))
         first, second = (text[member.value.start : member.value.end] for member in (twin.first, twin.second))
         if json.dumps(_plain(first)) != json.dumps(_plain(second)):
             reader.refuse(
