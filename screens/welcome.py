@@ -17,6 +17,7 @@ MACHINES = {
     "unknown-runtime": N_("Docker does not know the GPU runtime: one repair"),
     "no-docker": N_("Docker is not installed"),
     "docker-stopped": N_("Docker is installed but not running"),
+    "docker-gives-up": N_("Docker failed so often that the system does not start it"),
     "no-permission": N_("you may not use Docker yet"),
     "no-gpu": N_("a computer without an NVIDIA GPU"),
 }

@@ -30,6 +30,11 @@ class Effect(str, Enum):
     START_DOCKER = "start-docker"
     STOP_DOCKER = "stop-docker"
     RESTART_DOCKER = "restart-docker"
+    RESET_FAILED = "reset-failed"
+    ENABLE_DOCKER = "enable-docker"
+    DISABLE_DOCKER = "disable-docker"
+    DOCKER_LOG = "docker-log"
+    """prints what the Docker service said last"""
     REMOVE_CONTAINER = "remove-container"
     """the container that the last word names"""
     PRUNE_IMAGES = "prune-images"
@@ -109,7 +114,13 @@ class SimCommands:
             else:
                 if command.stopped is not None and not self._daemon.running:
                     answer = command.stopped
-                if why := self._do(Effect(command.effect), argv):
+                if command.failed is not None and self._daemon.failed:
+                    answer = command.failed
+                if command.disabled is not None and not self._daemon.enabled:
+                    answer = command.disabled
+                if command.effect == Effect.DOCKER_LOG.value:
+                    answer = Answer(self._daemon.log)
+                elif why := self._do(Effect(command.effect), argv):
                     answer = Answer(stderr=why, returncode=1)
                 if answer.returncode == 0:
                     self._tree.leave(command.leaves)
@@ -159,6 +170,18 @@ class SimCommands:
         self._daemon.build_cache = 0
         return ""
 
+    def _reset_failed(self) -> str:
+        self._daemon.failed = False
+        return ""
+
+    def _enable(self) -> str:
+        self._daemon.enabled = True
+        return ""
+
+    def _disable(self) -> str:
+        self._daemon.enabled = False
+        return ""
+
     def _allow(self) -> str:
         self._privilege.allow()
         return ""
@@ -169,6 +192,9 @@ class SimCommands:
         Effect.START_DOCKER: _start,
         Effect.STOP_DOCKER: _stop,
         Effect.RESTART_DOCKER: _restart,
+        Effect.RESET_FAILED: _reset_failed,
+        Effect.ENABLE_DOCKER: _enable,
+        Effect.DISABLE_DOCKER: _disable,
         Effect.PRUNE_IMAGES: _prune_images,
         Effect.PRUNE_BUILDS: _prune_builds,
         Effect.ALLOW_ROOT: _allow,

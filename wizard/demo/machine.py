@@ -44,7 +44,7 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
     user = spec.user
     who = Identity(user.uid, user.gid, frozenset({user.gid, *(spec.groups[group] for group in user.groups)}))
     tree = Tree.build(spec)
-    daemon = Daemon(spec.docker, tree)
+    daemon = Daemon(spec.docker, tree, failed=spec.docker.failed, enabled=spec.docker.enabled, log=spec.docker.log)
     registry = SimRegistry(
         spec.registry, Secret(spec.keys.refused), go_arch(spec.os.arch), spec.network, of_environment(spec.environ)
     )

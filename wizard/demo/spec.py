@@ -87,13 +87,16 @@ class Answer:
 class Command(Answer):
     """A scripted command line. ``effect`` is a value of ``Effect``: what it does to the machine.
 
-    ``denied`` is the answer to a user who is not root, ``stopped`` the one while the Docker service does not run.
+    ``denied`` is the answer to a user who is not root, ``stopped`` the one while the Docker service does not run,
+    ``failed`` the one while systemd has given up on it, ``disabled`` the one while it does not start with the machine.
     ``leaves`` are the files that are there afterwards (``absent``: gone), as an installation leaves them.
     """
 
     effect: str = ""
     denied: Answer | None = None
     stopped: Answer | None = None
+    failed: Answer | None = None
+    disabled: Answer | None = None
     leaves: Mapping[str, File] = field(default_factory=dict)
 
 
@@ -138,6 +141,12 @@ class Docker:
     """whether a container may have unlimited locked memory"""
     runtimes: Mapping[str, str]
     """the runtimes that it has without being told"""
+    failed: bool = False
+    """whether systemd has given up on starting it"""
+    enabled: bool = True
+    """whether it starts with the machine"""
+    log: str = ""
+    """what the journal holds about it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +318,7 @@ def _table(kind: type[_T], raw: Mapping[str, Any]) -> dict[str, _T]:
 
 def _command(raw: Mapping[str, Any]) -> Command:
     values = dict(raw)
-    for variant in ("denied", "stopped"):
+    for variant in ("denied", "stopped", "failed", "disabled"):
         if variant in values:
             values[variant] = Answer(**values[variant])
     values["leaves"] = _table(File, values.get("leaves", {}))

@@ -10,6 +10,7 @@ from wizard.services.checks.check import PROBE, Check
 
 _ACTIVE = ("systemctl", "is-active", "docker")
 _SOCKET = ("systemctl", "is-active", "docker.socket")
+_ENABLED = ("systemctl", "is-enabled", "docker.service")
 _PROCESS = ("pgrep", "-x", "dockerd")
 
 
@@ -40,6 +41,7 @@ def _explain(host: Host, trouble: Trouble) -> Finding:
                 "Wait a minute and look again. If it stays like this, the service must be restarted "
                 "({command}); that stops the containers that run."
             ).format(command="sudo systemctl restart docker"),
+            fixes=("restart-docker",),
         )
     if trouble.kind not in (Problem.ENGINE_MISSING, Problem.ENGINE_REFUSED):
         return CHECK.trouble(trouble)
@@ -60,12 +62,23 @@ def _explain(host: Host, trouble: Trouble) -> Finding:
             _("The Docker service could not start."),
             _("The reason stands in its log: {command}").format(command="sudo journalctl -u docker -n 20"),
             *seen,
+            fixes=("reset-failed-docker",),
         )
     if trouble.kind is Problem.ENGINE_REFUSED:
         return _stopped(
-            trouble, _("The Docker service is not running; only the file of its socket is left."), start, *seen
+            trouble,
+            _("The Docker service is not running; only the file of its socket is left."),
+            start,
+            *seen,
+            fixes=_start(host),
         )
-    return _stopped(trouble, _("The Docker service is not running: its socket is not there."), start, *seen)
+    return _stopped(
+        trouble,
+        _("The Docker service is not running: its socket is not there."),
+        start,
+        *seen,
+        fixes=_start(host),
+    )
 
 
 def _without_permission(host: Host, trouble: Trouble) -> Finding:
@@ -87,6 +100,7 @@ def _without_permission(host: Host, trouble: Trouble) -> Finding:
             _("The Docker service is not running."),
             _("Start it with: {command}").format(command="sudo systemctl start docker"),
             *seen,
+            fixes=_start(host),
         )
     return CHECK.finding(
         Status.WARNING,
@@ -94,6 +108,12 @@ def _without_permission(host: Host, trouble: Trouble) -> Finding:
         _("The next line says how you get access."),
         evidence=(*seen, *_said(trouble)),
     )
+
+
+def _start(host: Host) -> tuple[str, ...]:
+    """The repairs of a service that does not run: a start, and the next starts where nothing sees to them."""
+    state = _ask(host, _ENABLED)
+    return ("start-docker", "enable-docker") if state is not None and state.text == "disabled" else ("start-docker",)
 
 
 def _ask(host: Host, argv: tuple[str, ...]) -> Evidence | None:
@@ -109,9 +129,14 @@ def _said(trouble: Trouble) -> tuple[Evidence, ...]:
     return trouble.evidence or (Evidence("GET /_ping", trouble.text),)
 
 
-def _stopped(trouble: Trouble, summary: str, detail: str, *seen: Evidence) -> Finding:
+def _stopped(trouble: Trouble, summary: str, detail: str, *seen: Evidence, fixes: tuple[str, ...] = ()) -> Finding:
     return CHECK.finding(
-        Status.ERROR, summary, detail, evidence=(*_said(trouble), *seen), facts={"problem": trouble.kind.value}
+        Status.ERROR,
+        summary,
+        detail,
+        evidence=(*_said(trouble), *seen),
+        fixes=fixes,
+        facts={"problem": trouble.kind.value},
     )
 
 
