@@ -17,7 +17,7 @@ NOISE = (
     'time="2026-11-22T11:59:{0:02}Z" level=info msg="Loading containers: start."',
     "Nov 22 11:59:{0:02} gpu-box systemd[1]: Started Session {0} of user ada.",
     "[    {0}.123456] usb 1-1: new high-speed USB device number {0} using xhci_hcd",
-    "  warning: variable 'x{0}' set but not used [-Wunused-but-set-variable] in a line that is longer than eighty columns",
+    "  warning: variable 'x{0}' set but not used [-Wunused-but-set-variable] in a line of more than 80 columns",
 )
 
 

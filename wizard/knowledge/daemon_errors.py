@@ -8,8 +8,8 @@ Patterns are tried without regard to case on text whose envelopes are off (``wiz
 line, blanks single, escapes written out, no dot or ``: unknown`` at a line's end. ``^`` and ``$`` are a line's, ``.``
 stays in the line. What the daemon said follows a line ``Error response from daemon:`` of its own, so a pattern for
 words that many programs use (``denied``) can ask for it: ``from daemon:\\n(?:error: )?denied$``. A pattern needs a
-literal part of at least ``NEEDLE`` letters outside groups (in each of its alternatives) and is only tried where that
-part stands; its gaps are bounded (``[^\\n]{0,200}``, not ``.*``), so that no text makes it slow.
+literal part of at least ``NEEDLE`` letters outside groups (in each of its alternatives) and is only tried where those
+parts stand; its gaps are bounded (``[^\\n]{0,200}``, not ``.*``), so that no text makes it slow.
 
 Where two causes match the same words, the one that stands first has them. ``depth`` orders the causes of one text:
 90 kernel and firmware, 80 the driver, 75 packages, 70 what keeps the daemon from starting, 60 the toolkit and its
@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ ORDER = ("nvidia", "runtime", "systemd", "config", "access", "container", "regis
 """The files, in the order in which their rows are tried."""
 NEEDLE = 5
 """The least length of a pattern's literal part, without white space."""
+IN_VAIN = 32
+"""Blocks with the same words in them that are tried at most: a log says the same thing over and over."""
 
 _SAID = re.compile(r"(?:error response )?(?:from )?daemon:\\[ns]\+?", re.IGNORECASE)
 _LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}.*+?^$|]")
@@ -63,23 +67,47 @@ def by_id(id: str) -> Cause:
 
 
 def find(text: str) -> tuple[Match, ...]:
-    """The causes that ``text`` names, the root first; none for a text that is not known."""
+    """The causes that ``text`` names, the root first; none for a text that is not known.
+
+    Takes time in proportion to the text's length, whatever stands in it. A text longer than ``envelope.LONGEST`` is
+    looked at from both ends.
+    """
     text = envelope.cleaned(text)
-    squeezed = envelope.squeezed(text)
-    here = {needle for needle in _all_needles() if needle in squeezed}
-    rows = [row for row in causes() if any(not here.isdisjoint(needles(pattern)) for pattern in row.patterns)]
+    rows = _named(envelope.squeezed(text), [(row, pattern) for row in causes() for pattern in row.patterns])
     if not rows:
         return ()
     found: dict[str, Match] = {}
-    for block in envelope.blocks(text):
-        squeezed = block.squeezed()
-        near = {needle for needle in here if needle in squeezed}
-        patterns = [(row, pattern) for row in rows for pattern in row.patterns if not near.isdisjoint(needles(pattern))]
-        if any(row.id not in found for row, _pattern in patterns):
-            for match in _best(block, patterns):
-                found.setdefault(match.cause.id, match)
-    order = {row.id: number for number, row in enumerate(rows)}
+    tried: Counter[tuple[str, ...]] = Counter()
+    for block in _from_both_ends(tuple(envelope.blocks(text))):
+        here = _named(block.squeezed(), rows)
+        words = tuple(pattern for _row, pattern in here)
+        if all(row.id in found for row, _pattern in here) or tried[words] >= IN_VAIN:
+            continue
+        tried[words] += 1
+        for match in _best(block, here):
+            found.setdefault(match.cause.id, match)
+    order = {row.id: number for number, row in enumerate(causes())}
     return tuple(sorted(found.values(), key=lambda match: (-match.cause.depth, order[match.cause.id])))
+
+
+def _named(squeezed: str, rows: list[tuple[Cause, str]]) -> list[tuple[Cause, str]]:
+    """Those patterns whose literal parts all stand in the text; the others cannot match."""
+    stands: dict[str, bool] = {}
+
+    def there(part: str) -> bool:
+        if part not in stands:
+            stands[part] = part in squeezed
+        return stands[part]
+
+    return [(row, pattern) for row, pattern in rows if any(all(map(there, parts)) for parts in needles(pattern))]
+
+
+def _from_both_ends(blocks: tuple[envelope.Block, ...]) -> Iterator[envelope.Block]:
+    """What went wrong stands at the end of a log more often than in its middle, or at its begin."""
+    for number in range((len(blocks) + 1) // 2):
+        yield blocks[number]
+        if number != len(blocks) - 1 - number:
+            yield blocks[-1 - number]
 
 
 def _best(block: envelope.Block, patterns: list[tuple[Cause, str]]) -> list[Match]:
@@ -95,18 +123,18 @@ def _best(block: envelope.Block, patterns: list[tuple[Cause, str]]) -> list[Matc
 
 def _matches(reading: envelope.Reading, patterns: list[tuple[Cause, str]]) -> tuple[list[Match], int]:
     """The causes in one reading, and how many characters they explain. Words explained once are not used again."""
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(reading.text))
     found: dict[str, Match] = {}
     for cause, pattern in patterns:
         for match in compiled(pattern).finditer(reading.text):
             begin, end = match.span()
-            if any(begin < other_end and other_begin < end for other_begin, other_end in taken):
+            if taken.find(1, begin, end) >= 0:
                 continue
-            taken.append((begin, end))
+            taken[begin:end] = b"\1" * (end - begin)
             if cause.id not in found and reading.own(begin):
                 groups = {name: value for name, value in match.groupdict().items() if value is not None}
                 found[cause.id] = Match(cause, reading.around(begin, end), groups)
-    return list(found.values()), sum(end - begin for begin, end in taken)
+    return list(found.values()), taken.count(1)
 
 
 @cache
@@ -116,8 +144,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 @cache
-def needles(pattern: str) -> tuple[str, ...]:
-    """Of each alternative of a pattern the longest literal part, squeezed; a text without any of them cannot match."""
+def needles(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """Of each alternative of a pattern its literal parts outside groups, squeezed, the longest first.
+
+    A text in which they do not all stand cannot match. Raises ValueError where none is ``NEEDLE`` letters long.
+    """
     pattern = _SAID.sub("", pattern)  # where the API says it, the text has these words only once its envelope is off
     runs: list[list[str]] = [[""]]
     place = depth = 0
@@ -149,15 +180,13 @@ def needles(pattern: str) -> tuple[str, ...]:
             ends = not literal.isspace()
         if ends:
             runs[-1].append("")
-    found = tuple(max((envelope.squeezed(run) for run in alternative), key=len) for alternative in runs)
-    if min(map(len, found)) < NEEDLE:
-        raise ValueError(f"no literal part of {NEEDLE} letters: {pattern}")
-    return found
-
-
-@cache
-def _all_needles() -> frozenset[str]:
-    return frozenset(needle for row in causes() for pattern in row.patterns for needle in needles(pattern))
+    found = []
+    for alternative in runs:
+        parts = sorted({part for run in alternative if len(part := envelope.squeezed(run)) > 2}, key=len, reverse=True)
+        if not parts or len(parts[0]) < NEEDLE:
+            raise ValueError(f"no literal part of {NEEDLE} letters: {pattern}")
+        found.append(tuple(parts))
+    return tuple(found)
 
 
 def _cause(id: str, row: dict[str, Any]) -> Cause:

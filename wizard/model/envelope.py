@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 LONGEST = 4_000_000
 """Characters that are looked at: of a longer text the first and the last half of this."""
@@ -57,7 +57,8 @@ _CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
 _SUFFIX = re.compile(r"(?:: unknown)?\.?$")
 _FIELD = re.compile(r'" (?:error|err)="')
 _RECORD = re.compile(
-    r"\s*(?:docker: |Error(?: response from daemon)?: |level=|time=|\{|See '|Run '|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} +\d{1,2} \d\d:|\[ *\d+\.)"
+    r"\s*(?:docker: |Error(?: response from daemon)?: |level=|time=|\{|See '|Run '"
+    r"|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} +\d{1,2} \d\d:|\[ *\d+\.)"
 )
 
 
@@ -240,6 +241,7 @@ def _join(rows: tuple[str, ...], glue: Callable[[str, str], str | None] | None) 
     return [*lines, "".join(parts)] if parts else lines
 
 
+@lru_cache(maxsize=1024)  # a log says the same thing over and over
 def _bare(line: str) -> str:
     """A line without what programs put around a message; what the daemon said stands on a line of its own."""
     line = _BLANKS.sub(" ", line).strip()
