@@ -49,12 +49,22 @@ class Go(Message):
         self.step = step
 
 
+class Explain(Message):
+    """The user has an error text; ``step`` is where they come from and go back to."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+
+
 class StepScreen(Screen[None]):
     """One step of the wizard."""
 
     AUTO_FOCUS = ""
-    step: ClassVar[Step]
+    step: Step
     skippable: ClassVar[bool] = False
+    explains: ClassVar[bool] = False
+    """whether the key line tells that an error text can be explained; the key works everywhere"""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - declared by Textual
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,6 +72,7 @@ class StepScreen(Screen[None]):
         Binding("s", "skip", show=False),
         Binding("question_mark,f1", "help", show=False),
         Binding("c", "copy", show=False),
+        Binding("e", "explain", show=False),
         Binding("l", "log", show=False),
         Binding("q", "app.quit", show=False),
         Binding("pageup", "scroll_page(-1)", show=False),
@@ -114,6 +125,16 @@ class StepScreen(Screen[None]):
     def hold(self) -> str:
         """Why the step cannot be left at this moment; empty when it can."""
         return ""
+
+    @property
+    def heading(self) -> str:
+        """The title of the page."""
+        return _(TITLES[self.step])
+
+    @property
+    def leads_back(self) -> bool:
+        """Whether there is a page to go back to."""
+        return self.step is not Step.WELCOME
 
     # --- what a step uses
 
@@ -272,7 +293,7 @@ class StepScreen(Screen[None]):
         with Horizontal(id="middle"):
             yield Blocks(self._steps(), id="steps")
             with Vertical(id="sheet"):
-                yield Spread(_(TITLES[self.step]), id="heading")
+                yield Spread(self.heading, id="heading")
                 page, choices = Page(id="page"), Choices(self.opening()[1], id="choices")
                 page.styles.max_height = self._room(choices)
                 with page:
@@ -304,7 +325,8 @@ class StepScreen(Screen[None]):
         verb = getattr(self.focused, "on_enter", "")
         if verb:
             keys.append((_("Enter"), verb))
-        if self.step is not Step.WELCOME:
+        keys.extend(getattr(self.focused, "keys", ()))
+        if self.leads_back:
             keys.append((_("Esc"), _("Stop") if self.working and self.hold() else _("Back")))
         if self.page.more:
             keys.append((_("PgDn"), _("More")))
@@ -315,6 +337,8 @@ class StepScreen(Screen[None]):
         keys.append(("F1" if typing else "?", _("Help")))
         keys.append(("Ctrl-C" if typing else "q", _("Quit")))
         if not typing:
+            if self.explains:
+                keys.append(("e", _("Explain")))
             keys.append(("c", _("Copy")))
             keys.append(("l", _("Log")))
         self.query_one(Keys).show(keys)
@@ -347,7 +371,7 @@ class StepScreen(Screen[None]):
 
     def action_back(self) -> None:
         """To the step before; while something runs that must not be cut off, only asks it to stop."""
-        if self.step is Step.WELCOME:
+        if not self.leads_back:
             return
         reason = self.hold()
         if reason:
@@ -375,6 +399,14 @@ class StepScreen(Screen[None]):
     def action_copy(self) -> None:
         copied = plain(trouble_blocks(self._trouble)) if self._trouble else self.copyable()
         self.tell(copy_text(self.app, self.session, copied))
+
+    def action_explain(self) -> None:
+        """To the page that explains an error text, and from there back here."""
+        reason = self.hold()
+        if reason:
+            self.tell(reason)
+        else:
+            self.post_message(Explain(self.step))
 
     def action_log(self) -> None:
         lines = "\n".join(self.session.log) or _("Nothing yet.")

@@ -136,6 +136,7 @@ class CheckupScreen(StepScreen):
     """Looks, changes nothing."""
 
     step = Step.CHECKUP
+    explains = True
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "look_again", show=False)]
 
     def content(self) -> ComposeResult:
@@ -206,6 +207,10 @@ class CheckupScreen(StepScreen):
         return [Para(text), Gap()]
 
     def _choices(self, ready: bool, offered: Sequence[str]) -> list[Choice]:
+        explain = Choice("explain", _("I have an error message"), _("paste it, and read what it means"), _("Explain"))
+        return [*self._ways_on(ready, offered), explain]
+
+    def _ways_on(self, ready: bool, offered: Sequence[str]) -> list[Choice]:
         again = Choice("look", _("Check again"))
         if self.session.looking:
             return [Choice("home", _("Back to the first page"), verb=_("Back")), again]
@@ -234,6 +239,8 @@ class CheckupScreen(StepScreen):
             self.action_look_again()
         elif choice == "home":
             self.go(Step.WELCOME)
+        elif choice == "explain":
+            self.action_explain()
 
     def more_keys(self) -> Iterable[tuple[str, str]]:
         if isinstance(self.focused, Choices) and self.lines.findings:

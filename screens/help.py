@@ -143,6 +143,7 @@ def entry(topic: str) -> tuple[str, list[Block]]:
                     (_("Esc"), _("back, or close")),
                     ("s", _("skip this step, where that is possible")),
                     ("c", _("copy the text of the page")),
+                    ("e", _("explain an error message")),
                     ("l", _("what the wizard did so far")),
                     (_("? or F1"), _("help")),
                     (_("q or Ctrl-C"), _("quit; asks first")),

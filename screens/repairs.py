@@ -43,6 +43,7 @@ class RepairsScreen(StepScreen):
 
     step = Step.REPAIRS
     skippable = True
+    explains = True
     _offer: Offer | None = None
     _receipt: Receipt | None = None
     _changing = False
@@ -60,7 +61,7 @@ class RepairsScreen(StepScreen):
         host = self.session.host
         if not self.session.findings:
             self.session.findings = checkup.run(host, emit=emit, cancel=cancel)
-        for fix_id in repairs.offered(self.session.findings):
+        for fix_id in dict.fromkeys((*self.session.wanted, *repairs.offered(self.session.findings))):
             if fix_id in self.journey.declined:
                 continue
             fix = repairs.plan(host, fix_id)

@@ -30,6 +30,8 @@ class Session:
     """only the check-up, nothing is kept and nothing is changed"""
     findings: tuple[Finding, ...] = ()
     """of the last check-up"""
+    wanted: tuple[str, ...] = ()
+    """repairs that the user asked for by name; they are shown before those that the check-up suggests"""
     manifest: Manifest | None = None
     """of the image that was chosen"""
     download: Download | None = None

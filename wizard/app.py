@@ -24,7 +24,7 @@ from textual.reactive import Reactive
 from textual.theme import Theme
 
 import screens
-from screens.base import Go, StepScreen
+from screens.base import Explain, Go, StepScreen
 from screens.dialogs import SMALLEST, Dialog, Pick, TooSmall
 from screens.layout import Block, Gap, Para
 from screens.session import Session
@@ -170,19 +170,29 @@ class WizardApp(App[int]):
         return screen
 
     async def _show(self, step: Step) -> None:
-        """Shows a step in place of the one before. The very first page is the application's own default screen, which
+        """Shows a step in place of the one before."""
+        await self._put(self._screen(step))
+
+    async def _put(self, screen: StepScreen) -> None:
+        """Shows a page in place of the one before. The very first page is the application's own default screen, which
         costs one screen less to draw at the start; it can only be covered, not replaced.
         """
         if len(self.screen_stack) == 1:
-            await self.push_screen(self._screen(step))
+            await self.push_screen(screen)
         else:
-            await self.switch_screen(self._screen(step))
+            await self.switch_screen(screen)
 
     @on(Go)
     async def _go(self, message: Go) -> None:
         while isinstance(self.screen, Dialog):
             await self.pop_screen()
         await self._show(message.step)
+
+    @on(Explain)
+    async def _explain(self, message: Explain) -> None:
+        from screens.explain import ExplainScreen
+
+        await self._put(ExplainScreen(self.session, message.step))
 
     @on(Practise)
     async def _practise(self) -> None:

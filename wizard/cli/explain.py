@@ -16,7 +16,6 @@ from wizard.services import explain
 from wizard.services.explain import Confirmed, Explanation
 
 _PIECE = 64 * 1024
-_MARKS = {Confirmed.YES: Status.ERROR, Confirmed.NO: Status.OK, Confirmed.NOT_PROBED: Status.UNKNOWN}
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -82,10 +81,10 @@ def _usage(console: Console) -> str:
 
 def _show(console: Console, found: tuple[Explanation, ...]) -> None:
     for item in found:
-        console.tagged(tag(_MARKS[item.confirmed]), item.title)
+        console.tagged(tag(item.confirmed.status), item.title)
         console.paragraph(item.cause)
         console.out()
-        console.paragraph(_sure(item))
+        console.paragraph(explain.sure(item))
         console.evidence(item.evidence)
         if item.confirmed is not Confirmed.NO:
             console.out()
@@ -105,17 +104,6 @@ def _show(console: Console, found: tuple[Explanation, ...]) -> None:
         if not any(fix_id in item.fixes for item in found):
             console.out(_("Repair: {command}").format(command=console.typed("fix", fix_id)))
     console.say(_("To look at the whole machine: {command}").format(command=console.typed("doctor")))
-
-
-def _sure(item: Explanation) -> str:
-    """Whether it is so on this machine, in a sentence."""
-    return {
-        Confirmed.YES: _("On this machine: yes, this is so. Seen:"),
-        Confirmed.NO: _("On this machine: no, this is in order. Seen:"),
-        Confirmed.NOT_PROBED: _("On this machine: this could not be proved. Seen:")
-        if item.evidence
-        else _("On this machine: this was not looked at."),
-    }[item.confirmed]
 
 
 def _tell_unknown(console: Console) -> None:

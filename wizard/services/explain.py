@@ -38,6 +38,11 @@ class Confirmed(str, Enum):
     NO = "no"
     NOT_PROBED = "not-probed"
 
+    @property
+    def status(self) -> Status:
+        """How it is marked for people."""
+        return {Confirmed.YES: Status.ERROR, Confirmed.NO: Status.OK}.get(self, Status.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -115,6 +120,17 @@ def verdict(explanations: Sequence[Explanation]) -> tuple[str, ...]:
                 )
             )
     return (*said, *(item.note for item in explanations if item.note))
+
+
+def sure(item: Explanation) -> str:
+    """Whether it is so on this machine, in a sentence."""
+    if item.confirmed is Confirmed.YES:
+        return _("On this machine: yes, this is so.")
+    if item.confirmed is Confirmed.NO:
+        return _("On this machine: no, this is in order.")
+    if item.evidence:
+        return _("On this machine: this could not be proved.")
+    return _("On this machine: this was not looked at.")
 
 
 def repairs_for(explanations: Iterable[Explanation]) -> tuple[str, ...]:
