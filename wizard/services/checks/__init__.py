@@ -6,17 +6,24 @@ A new check is a new module with a ``CHECK`` and a place in ``ALL``, after the c
 from __future__ import annotations
 
 from wizard.services.checks import (
+    cdi_specs,
+    container_own,
     disk_space,
     docker_access,
     docker_config,
     docker_engine,
     docker_installed,
     docker_running,
+    gpu_container,
     gpu_device,
     gpu_driver,
+    packages_sources,
     runtime_registered,
     runtime_toolkit,
     system_platform,
+    toolkit_config,
+    toolkit_hook,
+    toolkit_old,
 )
 from wizard.services.checks.check import Check
 
@@ -29,8 +36,15 @@ ALL: tuple[Check, ...] = (
     docker_access.CHECK,
     docker_engine.CHECK,
     docker_config.CHECK,
+    packages_sources.CHECK,
+    toolkit_old.CHECK,
     runtime_toolkit.CHECK,
+    toolkit_config.CHECK,
+    toolkit_hook.CHECK,
     runtime_registered.CHECK,
+    cdi_specs.CHECK,
+    gpu_container.CHECK,
+    container_own.CHECK,
     disk_space.CHECK,
 )
 
