@@ -105,6 +105,9 @@ def test_the_key_lies_in_the_chosen_file_and_nowhere_else(
     assert "Traceback" in (home / "debug.log").read_text()
     assert "Traceback" not in crash.stderr
 
+    report = run("report", "--stdout")
+    assert "## Check-up" in report.stdout
+
     _nowhere(hunt, home, tmp_path, engine, but=(store,))
 
     forgot = run("key", "forget")

@@ -18,7 +18,7 @@ DEMO = "unknown-runtime"
 """The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
 STORES = ("keyring", "file")
 
-_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "run")
+_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "run", "report")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -189,6 +189,10 @@ def _build() -> _Parser:
     run.add_argument("answers", metavar="ANSWERS.toml")
     run.add_argument("--yes", action="store_true", help=_("make the repairs that the file accepts"))
     _add_json(run)
+
+    report = _add(commands, "report", _("a bug report without secrets; shown before it is written"))
+    report.add_argument("--stdout", action="store_true", help=_("only print it"))
+    report.add_argument("--yes", action="store_true", help=_("write it without asking"))
     return parser
 
 
