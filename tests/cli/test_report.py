@@ -42,7 +42,12 @@ def test_nobody_agrees_without_a_terminal(at_healthy: Keyboard, here: Path) -> N
 
 def test_written_when_the_user_agrees(at_healthy: Keyboard, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(call, "ask", lambda question: asked.append(question) or True)
+
+    def agree(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(call, "ask", agree)
     files = at_healthy.host.files
     ended = at_healthy("report")
     assert ended.code == 0
