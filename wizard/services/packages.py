@@ -6,10 +6,12 @@ Looks only. dpkg's list is a file that everybody may read; rpm has to be asked.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wizard.host.ports import Host
+from wizard.model import openpgp
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
@@ -29,6 +31,9 @@ _MANAGERS = {"apt": "apt-get", "zypper": "zypper", "dnf": "dnf"}
 _OSTREE = "/run/ostree-booted"
 _FIELDS = re.compile(r"^(Status|Version): (.*)$", re.MULTILINE)
 _RPM_SECONDS = 10.0
+_KEY_SECONDS = 30.0
+_APT_HELPER = "/usr/lib/apt/apt-helper"
+_TRIAL = "trial/key.asc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,63 @@ def listed(packages: Sequence[Package]) -> str:
     return "\n".join(
         f"{found.name} {found.version}{'' if found.state == 'installed' else f' ({found.state})'}" for found in packages
     )
+
+
+def fetch_key(host: Host, url: str, fingerprint: str, vendor: str) -> str:
+    """The text of the key with which a vendor signs packages, after a look at its fingerprint.
+
+    Raises ``PACKAGES_UNREACHABLE`` with the words of the program that fetched it, ``COMMAND_MISSING`` where no such
+    program is there, ``BAD_INPUT`` when it is another key or none.
+    """
+    seconds = str(int(_KEY_SECONDS))
+    if host.commands.which("curl"):
+        text = _fetched(host, url, ("curl", "-fsSL", "--max-time", seconds, url))
+    elif host.commands.which("wget"):
+        text = _fetched(host, url, ("wget", "-qO-", "--tries=1", f"--timeout={seconds}", url))
+    elif host.files.info(_APT_HELPER).kind is not PathKind.MISSING:
+        # apt's own way to fetch something writes a file; one that is there already it would only compare.
+        host.store.write(_TRIAL, b"")
+        host.store.remove(_TRIAL)
+        try:
+            _fetched(host, url, (_APT_HELPER, "download-file", url, host.store.path(_TRIAL)))
+            text = (host.store.read(_TRIAL) or b"").decode(errors="replace")
+        finally:
+            host.store.remove(_TRIAL)
+    else:
+        raise Trouble(
+            Problem.COMMAND_MISSING,
+            subject="curl",
+            hint=_("It is needed to fetch the key of the packages of {vendor}.").format(vendor=vendor),
+        )
+    return _judged(text, url, fingerprint, vendor)
+
+
+def _fetched(host: Host, url: str, argv: tuple[str, ...]) -> str:
+    """What a program has fetched. Raises ``PACKAGES_UNREACHABLE``."""
+    result = host.commands.run(argv, timeout=_KEY_SECONDS + 5)
+    if result.returncode == 0:
+        return result.stdout
+    said = result.stderr.strip() or f"exit status {result.returncode}"
+    raise Trouble(Problem.PACKAGES_UNREACHABLE, said, subject=url, evidence=(Evidence(shlex.join(argv), said),))
+
+
+def _judged(text: str, url: str, fingerprint: str, vendor: str) -> str:
+    try:
+        seen = openpgp.fingerprint(text)
+    except ValueError as error:
+        seen = str(error)
+    if seen != fingerprint:
+        raise Trouble(
+            Problem.BAD_INPUT,
+            seen,
+            subject=url,
+            hint=_(
+                "This is not the key that signs the packages of {vendor}, so nothing was installed. "
+                "Is a proxy in between?"
+            ).format(vendor=vendor),
+            evidence=(Evidence(url, seen), Evidence(_("expected"), fingerprint)),
+        )
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _of_dpkg(text: str, names: Sequence[str]) -> dict[str, Package]:

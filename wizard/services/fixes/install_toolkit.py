@@ -8,12 +8,10 @@ starts (see ``toolkit_hook``), so a restart follows.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.knowledge.toolkit import Repository, repository, toolkit
-from wizard.model import openpgp
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Effect, Fix, ReplaceFile, Risk, RunCommand
@@ -29,7 +27,6 @@ ID = runtime_toolkit.FIX
 VENDOR = "nvidia"
 """The name in the user's ``config.toml``: ``[packages.nvidia]``."""
 _UPDATE_SECONDS = 300.0
-_KEY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def gather(host: Host, *, reinstall: bool) -> Facts:
     source = _source(host, manager, found)
     key, key_before, list_before = "", None, None
     if not candidate and not source:
-        key = fetch_key(host, found)
+        key = packages.fetch_key(host, found.key_url, found.fingerprint, "NVIDIA")
         key_before, list_before = _bytes(host, found.key_file), _bytes(host, found.list_file)
     closing, note = _restart(host)
     known = packages.known(host, toolkit().packages)
@@ -306,49 +303,6 @@ def _source(host: Host, manager: str, found: Repository) -> str:
 
 def _is_toolkits(uri: str) -> bool:
     return f"//{toolkit().host}/libnvidia-container/" in uri
-
-
-def fetch_key(host: Host, found: Repository) -> str:
-    """The text of the key, after a look at its fingerprint.
-
-    Raises ``PACKAGES_UNREACHABLE`` with the words of the program that fetched it, ``COMMAND_MISSING`` where no such
-    program is there, ``BAD_INPUT`` when it is another key or none.
-    """
-    seconds = str(int(_KEY_SECONDS))
-    for argv in (
-        ("curl", "-fsSL", "--max-time", seconds, found.key_url),
-        ("wget", "-qO-", "--tries=1", f"--timeout={seconds}", found.key_url),
-    ):
-        if host.commands.which(argv[0]) is None:
-            continue
-        result = host.commands.run(argv, timeout=_KEY_SECONDS + 5)
-        if result.returncode != 0:
-            said = result.stderr.strip() or f"exit status {result.returncode}"
-            raise Trouble(
-                Problem.PACKAGES_UNREACHABLE, said, subject=found.key_url, evidence=(Evidence(shlex.join(argv), said),)
-            )
-        return _judged(result.stdout, found)
-    raise Trouble(
-        Problem.COMMAND_MISSING, subject="curl", hint=_("It is needed to fetch the key of NVIDIA's packages.")
-    )
-
-
-def _judged(text: str, found: Repository) -> str:
-    try:
-        seen = openpgp.fingerprint(text)
-    except ValueError as error:
-        seen = str(error)
-    if seen != found.fingerprint:
-        raise Trouble(
-            Problem.BAD_INPUT,
-            seen,
-            subject=found.key_url,
-            hint=_(
-                "This is not the key that signs NVIDIA's packages, so nothing was installed. Is a proxy in between?"
-            ),
-            evidence=(Evidence(found.key_url, seen), Evidence(_("expected"), found.fingerprint)),
-        )
-    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _bytes(host: Host, path: str) -> bytes | None:
