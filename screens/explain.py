@@ -66,6 +66,8 @@ class ExplainScreen(StepScreen):
         super().__init__(session)
         self._found: tuple[Explanation, ...] = ()
         self._fixes: tuple[str, ...] = ()
+        self._about_text = ""
+        """what is to be said about the text that is just being put into the field"""
 
     @property
     def heading(self) -> str:
@@ -104,7 +106,8 @@ class ExplainScreen(StepScreen):
 
     @on(TextArea.Changed)
     def _typed(self) -> None:
-        self.tell("")
+        self.tell(self._about_text)
+        self._about_text = ""
 
     def on_paste(self, event: Paste) -> None:
         """What is pasted goes into the field, wherever the focus is; then Enter explains it."""
@@ -120,7 +123,7 @@ class ExplainScreen(StepScreen):
         """Puts a pasted text where the cursor stands, and the focus on what is done with it."""
         if len(text) > LONGEST:
             text = text[-LONGEST:]
-            self.call_later(self.tell, _("[warn] The text is very long: only its end is looked at."))
+            self._about_text = _("[warn] The text is very long: only its end is looked at.")
         self.field.insert(_tidied(text))
         self.choices.focus()
 
@@ -229,6 +232,8 @@ def explanation_blocks(item: Explanation) -> list[Block]:
     blocks: list[Block] = [Para(item.title, "bold"), Item(explain.sure(item), item.confirmed.status), Para(item.cause)]
     if item.evidence:
         blocks += [Gap(), Para(_("What the wizard saw"), "bold"), *evidence(item.evidence)]
+    if item.note:
+        blocks += [Gap(), Para(item.note)]
     if item.confirmed is not Confirmed.NO:
         blocks += [Gap(), Para(_("What to do"), "bold"), *_steps(item.advice)]
     blocks += [Gap(), Para(_("In your text"), "$foreground-muted"), Code(item.matched_text)]

@@ -29,8 +29,7 @@ def run(call: Call) -> int:
         console.say(_("The text is very long: only its beginning and its end were looked at."))
     found = explain.run(call.host, text, probe=not call.options.no_probe, emit=ignore, cancel=call.cancel)
     if console.json:
-        notes = (*explain.verdict(found), *(explain.unknown() if not found else ()))
-        console.document({**explain.to_json(found), "notes": list(notes)})
+        console.document(explain.to_json(found))
     elif found:
         _show(console, found)
     else:
@@ -86,6 +85,7 @@ def _show(console: Console, found: tuple[Explanation, ...]) -> None:
         console.out()
         console.paragraph(explain.sure(item))
         console.evidence(item.evidence)
+        console.paragraph(item.note)
         if item.confirmed is not Confirmed.NO:
             console.out()
             console.out("    " + _("What to do:"))

@@ -16,7 +16,7 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
-from wizard.model.cause import Cause, Match
+from wizard.model.cause import Match
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Started, ignore
 from wizard.model.finding import Evidence, Finding, Link, Status
@@ -94,7 +94,7 @@ def clip(text: str) -> tuple[str, bool]:
 
 
 def verdict(explanations: Sequence[Explanation]) -> tuple[str, ...]:
-    """What is to be said beside the explanations, in sentences: whether text and machine agree, and their notes."""
+    """What is to be said about the text as a whole, in sentences; none where the explanations say it all."""
     if not explanations:
         return ()
     root = explanations[0]
@@ -119,7 +119,7 @@ def verdict(explanations: Sequence[Explanation]) -> tuple[str, ...]:
                     title=finding.title, summary=finding.summary
                 )
             )
-    return (*said, *(item.note for item in explanations if item.note))
+    return tuple(said)
 
 
 def sure(item: Explanation) -> str:
@@ -142,7 +142,8 @@ def repairs_for(explanations: Iterable[Explanation]) -> tuple[str, ...]:
 
 def to_json(explanations: Sequence[Explanation]) -> dict[str, Any]:
     """The document of ``s2s-wizard explain --json``."""
-    return {"schema_version": 1, "matches": [_to_json(item) for item in explanations]}
+    notes = [*verdict(explanations), *(item.note for item in explanations if item.note)]
+    return {"schema_version": 1, "matches": [_to_json(item) for item in explanations], "notes": notes}
 
 
 def unknown() -> tuple[str, ...]:
@@ -342,11 +343,6 @@ def _to_json(item: Explanation) -> dict[str, Any]:
         "links": [{"title": link.title, "url": link.url} for link in item.links],
         "matched_text": item.matched_text,
     }
-
-
-def named(cause: Cause) -> str:
-    """A cause in a sentence and what to do about it, for an error that this program met itself."""
-    return " ".join((_flat(_(cause.cause)), *(_(step) for step in cause.advice)))
 
 
 def _flat(text: str) -> str:

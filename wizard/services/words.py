@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wizard.model.cause import Cause
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Link
 from wizard.model.i18n import N_, _
@@ -16,6 +17,9 @@ from wizard.model.secret import redact
 
 LONGEST_SUBJECT = 200
 """A longer subject is shortened in the middle of the sentence; the evidence keeps it whole."""
+
+_UNSPECIFIC = (Problem.RUNTIME_BROKEN, Problem.PULL_FAILED, Problem.ENGINE_OTHER)
+"""Kinds of failure behind which many causes stand; Docker's words tell which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,19 @@ class _Words:
 
 
 def explain(trouble: Trouble) -> Explained:
-    """The words for ``trouble``, in the language in use. Nothing that looks like a key comes through."""
+    """The words for ``trouble``, in the language in use. Nothing that looks like a key comes through.
+
+    Where the kind says little and Docker's own words name a cause of the catalogue, that cause is told.
+    """
     words = _WORDS[trouble.kind]
     subject = _printable(redact(trouble.subject))
     summary = _(words.about).format(subject=_short(subject)) if words.about and subject else _(words.summary)
     advice = _(words.advice)
+    links = words.links
+    if (cause := _named_by(trouble)) is not None:
+        summary = _("{summary} {cause}").format(summary=summary, cause=f"{_(cause.title)}.")
+        advice = " ".join((*_(cause.cause).split(), *_(cause.advice[0]).split()))
+        links = cause.links
     if trouble.hint:
         advice = _("{advice} {hint}").format(advice=advice, hint=redact(trouble.hint))
     return Explained(
@@ -54,7 +66,7 @@ def explain(trouble: Trouble) -> Explained:
         summary=summary,
         advice=advice,
         evidence=_evidence(trouble, subject),
-        links=tuple(Link(_(link.title), link.url) for link in words.links),
+        links=tuple(Link(_(link.title), link.url) for link in links),
     )
 
 
@@ -67,6 +79,16 @@ def to_json(explained: Explained) -> dict[str, Any]:
         "evidence": [{"source": item.source, "text": item.text} for item in explained.evidence],
         "links": [{"title": link.title, "url": link.url} for link in explained.links],
     }
+
+
+def _named_by(trouble: Trouble) -> Cause | None:
+    """The cause that Docker's own words name, where the kind of the failure says little."""
+    if trouble.kind not in _UNSPECIFIC or not trouble.text:
+        return None
+    from wizard.knowledge import daemon_errors
+
+    matches = daemon_errors.find(trouble.text)
+    return matches[0].cause if matches else None
 
 
 def _evidence(trouble: Trouble, subject: str) -> tuple[Evidence, ...]:
@@ -187,6 +209,11 @@ _WORDS: dict[Problem, _Words] = {
     Problem.PACKAGES_BROKEN: _Words(
         N_("The system's packages do not fit together, so nothing more can be installed."),
         N_('Repair them first, on Debian and Ubuntu with "sudo apt --fix-broken install", then try again.'),
+    ),
+    Problem.PACKAGES_CONFLICT: _Words(
+        N_("Other packages would have to be removed for this, so nothing was changed."),
+        N_("Look at the list below. If nobody needs these packages, remove them yourself, then try again."),
+        about=N_("These packages would have to be removed for this, so nothing was changed: {subject}"),
     ),
     Problem.PACKAGE_UNKNOWN: _Words(
         N_("The package is not in any of the system's package sources."),
