@@ -22,7 +22,7 @@ from wizard.model.finding import Finding, Status
 from wizard.model.i18n import _, ngettext
 from wizard.model.journey import Step
 
-GPU_CHECKS = ("gpu.driver", "gpu.device")
+GPU_CHECKS = ("gpu.pci", "gpu.driver", "gpu.device")
 WORST_FIRST = (Status.ERROR, Status.WARNING, Status.UNKNOWN, Status.SKIPPED, Status.INFO, Status.OK)
 
 

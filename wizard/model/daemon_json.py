@@ -312,31 +312,41 @@ def config_path(kind: EngineKind, daemon: DaemonProcess | None, home: str, envir
 
 
 def with_runtime(data: bytes | None, name: str, path: str, where: str = DEFAULT_PATH) -> bytes:
-    """``data`` with ``runtimes.NAME.path`` set to ``path`` and nothing else changed.
+    """``data`` with ``runtimes.NAME.path`` set to ``path`` and nothing else changed, as ``with_text`` does it."""
+    return with_text(data, (RUNTIMES, name, "path"), path, where)
+
+
+def with_text(data: bytes | None, keys: tuple[str, ...], value: str, where: str = DEFAULT_PATH) -> bytes:
+    """``data`` with the text ``value`` at the end of the way ``keys``, and nothing else changed.
 
     A new entry is written in the file's own style: its indent, its line ends, one line or many. Other keys of an
-    existing entry are kept. The same path again changes nothing. No file, or an empty one, becomes a new one.
-    Raises ``Trouble(BAD_INPUT)`` as ``read`` does, and where ``runtimes`` or the entry is not an object.
+    existing entry are kept. The same text again changes nothing. No file, or an empty one, becomes a new one.
+    Raises ``Trouble(BAD_INPUT)`` as ``read`` does, and where something on the way is not an object.
     """
     if data is None or is_empty(data):
-        return (json.dumps({RUNTIMES: {name: {"path": path}}}, indent=4, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(_nested(keys, value), indent=4, ensure_ascii=False) + "\n").encode()
     text, node, reader = _open(data, where)
-    for depth, key in enumerate((RUNTIMES, name, "path")):
+    for depth, key in enumerate(keys):
         member = node.get(key)
         if member is None:
-            value: Any = path
-            for outer in reversed((RUNTIMES, name, "path")[depth + 1 :]):
-                value = {outer: value}
-            return _insert(text, node, key, value, depth).encode()
+            return _insert(text, node, key, _nested(keys[depth + 1 :], value), depth).encode()
         node = member.value
-        if key != "path" and node.members is None:
+        if depth + 1 < len(keys) and node.members is None:
             reader.refuse(node.start, _('the value of "{key}" must stand in braces').format(key=key))
     old = text[node.start : node.end]
     if not old.startswith('"'):
-        reader.refuse(node.start, _('the value of "{key}" must be a text in quotation marks').format(key="path"))
-    if json.loads(old) == path:
+        reader.refuse(node.start, _('the value of "{key}" must be a text in quotation marks').format(key=keys[-1]))
+    if json.loads(old) == value:
         return data
-    return (text[: node.start] + json.dumps(path, ensure_ascii=False) + text[node.end :]).encode()
+    return (text[: node.start] + json.dumps(value, ensure_ascii=False) + text[node.end :]).encode()
+
+
+def _nested(keys: tuple[str, ...], value: str) -> Any:
+    """``value`` inside objects of one key each."""
+    inner: Any = value
+    for key in reversed(keys):
+        inner = {key: inner}
+    return inner
 
 
 def with_setting(data: bytes | None, key: str, value: bool | str, where: str = DEFAULT_PATH) -> bytes:

@@ -14,12 +14,17 @@ from wizard.services.checks import (
     docker_engine,
     docker_installed,
     docker_running,
+    docker_unit,
     gpu_container,
     gpu_device,
     gpu_driver,
+    gpu_pci,
+    network_proxy,
+    network_registry,
     packages_sources,
     runtime_registered,
     runtime_toolkit,
+    system_memory,
     system_platform,
     toolkit_config,
     toolkit_hook,
@@ -29,6 +34,8 @@ from wizard.services.checks.check import Check
 
 ALL: tuple[Check, ...] = (
     system_platform.CHECK,
+    system_memory.CHECK,
+    gpu_pci.CHECK,
     gpu_driver.CHECK,
     gpu_device.CHECK,
     docker_installed.CHECK,
@@ -36,6 +43,7 @@ ALL: tuple[Check, ...] = (
     docker_access.CHECK,
     docker_engine.CHECK,
     docker_config.CHECK,
+    docker_unit.CHECK,
     packages_sources.CHECK,
     toolkit_old.CHECK,
     runtime_toolkit.CHECK,
@@ -46,6 +54,8 @@ ALL: tuple[Check, ...] = (
     gpu_container.CHECK,
     container_own.CHECK,
     disk_space.CHECK,
+    network_registry.CHECK,
+    network_proxy.CHECK,
 )
 
 

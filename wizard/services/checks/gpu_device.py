@@ -5,23 +5,15 @@ from __future__ import annotations
 from wizard.host.ports import Host
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _, ngettext
-from wizard.model.machine import Gpu
+from wizard.model.machine import Gpu, GpuReport
+from wizard.services.checks import graphics
 from wizard.services.checks.check import Check
 
 
 def _run(host: Host) -> Finding:
     report = host.gpus.report()
     if not report.gpus:
-        return CHECK.finding(
-            Status.ERROR,
-            _("The driver works, but it sees no GPU."),
-            _(
-                "Is the card seated well, and is it given to this machine (in a virtual machine)? "
-                "On the CPU alone you can take every step too, but training is very slow."
-            ),
-            evidence=(Evidence("NVML", "0 GPUs"),),
-            facts={"report": report},
-        )
+        return _none(host, report)
     first = _describe(report.gpus[0])
     more = len(report.gpus) - 1
     summary = (
@@ -38,6 +30,34 @@ def _run(host: Host) -> Finding:
     )
 
 
+def _none(host: Host, report: GpuReport) -> Finding:
+    """The module is loaded, but it could not set a card to work."""
+    module = graphics.module(host)
+    held = [card for card in graphics.cards(host) if card.driver == "nvidia"]
+    if module is not None and module.open:
+        advice = _(
+            "This is the open kind of the driver, which works with GPUs from Turing (RTX 20, GTX 16) on: for an older "
+            "card install the other kind."
+        )
+    else:
+        advice = _(
+            "The newest cards (Blackwell) need the open kind of the driver, older ones need power on all plugs and a "
+            "good seat. The kernel's log has the reason: {command}"
+        ).format(command="sudo dmesg | grep -i nvrm")
+    return CHECK.finding(
+        Status.ERROR,
+        _("The driver works, but it sees no GPU."),
+        _("{advice} On the CPU alone you can take every step too, but training is very slow.").format(advice=advice),
+        evidence=(
+            Evidence("NVML", "0 GPUs"),
+            *((Evidence(graphics.MODULE, module.line),) if module is not None else ()),
+            *(Evidence(f"{graphics.PCI}/{card.place}", card.driver) for card in held),
+        ),
+        causes=("no-devices",) if module is not None else (),
+        facts={"report": report},
+    )
+
+
 def _describe(gpu: Gpu) -> str:
     size = _("{number} GB").format(number=f"{gpu.memory / 2**30:.0f}")
     if gpu.capability is None:
@@ -47,4 +67,6 @@ def _describe(gpu: Gpu) -> str:
     )
 
 
-CHECK = Check(id="gpu.device", title=N_("GPU"), requires=("gpu.driver",), timeout=15.0, run=_run)
+CHECK = Check(
+    id="gpu.device", title=N_("GPU"), requires=("gpu.driver",), timeout=30.0, run=_run, decides=("no-devices",)
+)
