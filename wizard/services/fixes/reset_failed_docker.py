@@ -33,7 +33,7 @@ def plan(host: Host) -> Fix | None:
         check=docker_running.CHECK.id,
         undo_note=_("Undo stops Docker again; there is no file to put back."),
         evidence=tuple(Evidence(f"systemctl is-active {unit}", state) for unit, state in states.items()),
-        closing=docker_service.start(host),
+        closing=tuple(command for command in docker_service.start(host) if docker_service.verb(command)),
     )
 
 

@@ -57,7 +57,8 @@ def begin(host: Host, fix: Fix) -> Receipt:
     """The receipt under which ``fix`` is made now: that of an earlier start which was interrupted, or a new one."""
     for earlier in reversed(receipts(host)):
         if earlier.fix == fix.id and earlier.state is StepState.PLANNED:
-            return replace(earlier, done=tuple(item for item in earlier.done if _has_happened(host, item)))
+            happened = tuple(item for item in earlier.done if _has_happened(host, item))
+            return replace(earlier, done=happened, check=fix.check, effect=fix.effect)
     return Receipt(
         new_id(fix.id),
         fix.id,
