@@ -118,12 +118,12 @@ class SimCommands:
                     answer = command.failed
                 if command.disabled is not None and not self._daemon.enabled:
                     answer = command.disabled
+                if answer.returncode == 0:
+                    self._tree.leave(command.leaves)
                 if command.effect == Effect.DOCKER_LOG.value:
                     answer = Answer(self._daemon.log)
                 elif why := self._do(Effect(command.effect), argv):
                     answer = Answer(stderr=why, returncode=1)
-                if answer.returncode == 0:
-                    self._tree.leave(command.leaves)
         if answer.seconds > timeout:
             raise Trouble(Problem.COMMAND_TIMEOUT, subject=shlex.join(argv))
         for line in (*answer.stdout.splitlines(), *answer.stderr.splitlines()):

@@ -32,6 +32,8 @@ class Problem(str, Enum):
     PACKAGES_UNREACHABLE = "packages-unreachable"
     PACKAGES_BROKEN = "packages-broken"
     """an earlier installation was not finished, or packages do not fit together"""
+    PACKAGES_CONFLICT = "packages-conflict"
+    """what is installed would have to go for it"""
     PACKAGE_UNKNOWN = "package-unknown"
     # the Docker engine
     ENGINE_MISSING = "engine-missing"
