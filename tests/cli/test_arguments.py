@@ -40,6 +40,13 @@ def english() -> Iterator[None]:
         (["shell"], {"command": "shell", "words": ()}),
         (["shell", "--"], {"words": ()}),
         (["shell", "--name", "x", "--", "ls", "--", "--demo"], {"name": "x", "words": ("ls", "--", "--demo")}),
+        (["explain"], {"command": "explain", "text": [], "no_probe": False}),
+        (["explain", "a b", "c", "--no-probe", "--json"], {"text": ["a b", "c"], "no_probe": True, "json": True}),
+        (["explain", "-"], {"text": ["-"]}),
+        (["explain", "unknown", "flag:", "--gpus", "-x"], {"text": ["unknown", "flag:", " --gpus", " -x"]}),
+        (["explain", "--", "--json", "doctor"], {"text": ["--json", "doctor"], "json": False}),
+        (["--demo", "explain", "x", "--lang", "zh"], {"demo": DEMO, "text": ["x"], "lang": "zh"}),
+        (["explain", "x", KEY], {"text": ["x", KEY]}),
         (["run", "a.toml"], {"command": "run", "answers": "a.toml", "yes": False}),
     ],
 )
@@ -52,7 +59,6 @@ def test_the_contract_can_be_typed(words: list[str], expected: dict[str, object]
     "words",
     [
         ["nonsense"],
-        ["explain", "x"],
         ["train"],
         ["doctor", "extra"],
         ["doctor", "--check"],

@@ -40,17 +40,25 @@ def too_old_for_gpus(host: Host, _match: Match) -> Proof | None:
 
 
 def versions(host: Host, match: Match) -> Proof | None:
-    """Whether this Docker refuses a client that speaks the version of the text."""
+    """Whether this Docker refuses the version of the text, and something here speaks it: the docker command, or a
+    variable that makes it.
+    """
     spoken = re.search(r"client version (\d+)\.(\d+) is too (old|new)", match.text, re.IGNORECASE)
     if spoken is None:
         return None
-    said = _docker(host, "docker", "version", "--format", "{{.Server.MinAPIVersion}} {{.Server.APIVersion}}")
-    found = re.search(r"(\d+)\.(\d+) (\d+)\.(\d+)", said.text)
+    fields = ".Client.DefaultAPIVersion", ".Server.MinAPIVersion", ".Server.APIVersion"
+    said = _docker(host, "docker", "version", "--format", " ".join(f"{{{{{name}}}}}" for name in fields))
+    found = re.fullmatch(r"(\d+\.\d+) (\d+)\.(\d+) (\d+)\.(\d+)", said.text)
     if found is None:
-        return None
-    least, most = (int(found[1]), int(found[2])), (int(found[3]), int(found[4]))
-    version = (int(spoken[1]), int(spoken[2]))
-    return Proof(version < least if spoken[3].lower() == "old" else version > most, (said,))
+        return Proof(None, (said,))
+    version, least, most = (
+        (int(major), int(minor)) for major, minor in (spoken.groups()[:2], found.groups()[1:3], found.groups()[3:5])
+    )
+    forced = host.environ.get("DOCKER_API_VERSION", "")
+    seen = (said, Evidence("DOCKER_API_VERSION", forced)) if forced else (said,)
+    if least <= version <= most:
+        return Proof(False, seen)
+    return Proof(True if f"{version[0]}.{version[1]}" in (forced, found[1]) else None, seen)
 
 
 def address_wrong(host: Host, _match: Match) -> Proof:
