@@ -14,6 +14,7 @@ from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand
 from wizard.model.i18n import _
 from wizard.model.machine import RootAccess
 from wizard.model.receipt import FileChange, Receipt
+from wizard.model.secret import redact
 from wizard.services.fixes import docker_service
 
 
@@ -62,7 +63,8 @@ def story(receipt: Receipt) -> tuple[str, ...]:
 def part(host: Host, action: Action) -> Part:
     if isinstance(action, ReplaceFile):
         title = _("New file: {path}") if action.before is None else _("Change in the file {path}")
-        return Part("diff", title.format(path=action.path), diff(action.before, action.after, action.path))
+        # A proxy's password stands in a file of settings; the person who looks over your shoulder need not see it.
+        return Part("diff", title.format(path=action.path), redact(diff(action.before, action.after, action.path)))
     if isinstance(action, HandOver):
         return Part("terminal", action.why or _("In your own terminal"), shlex.join(action.argv))
     return Part("command", action.why or _("Command"), command_line(host, action))
