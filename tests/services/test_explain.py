@@ -512,6 +512,10 @@ def test_a_repair_that_is_told_exists() -> None:
                 assert set(item.fixes) <= set(repairs.known())
 
 
+def test_every_repair_is_known_by_the_name_of_its_module() -> None:
+    assert explain._known((*repairs.known(), "no-such-repair")) == repairs.known()
+
+
 def test_a_key_in_the_text_is_told_nowhere() -> None:
     key = "nvapi-" + "Zq7" * 21 + "x"
     text = f"Unknown runtime specified nvidia {key} https://u:{key}@nvcr.io/ \nAuthorization: Bearer {key}"

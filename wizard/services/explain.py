@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from wizard.host.ports import Host
@@ -29,6 +30,8 @@ HEAD, TAIL = 1_000_000, 3_000_000
 """Characters that are looked at from the beginning and from the end of a text; errors stand at the end of a log."""
 LONGEST = 2000
 """Characters of what is repeated from the text."""
+
+_FIXES = Path(__file__).with_name("fixes")
 
 
 class Confirmed(str, Enum):
@@ -324,11 +327,10 @@ def _explanation(
 
 
 def _known(fixes: Iterable[str]) -> tuple[str, ...]:
-    """The repairs among ``fixes`` that this program has, each once."""
-    from wizard.services.fixes import ALL
-
-    there = {repair.id for repair in ALL}
-    return tuple(dict.fromkeys(id_ for id_ in fixes if id_ in there))
+    """The repairs among ``fixes`` that this program has, each once. A repair is the module of its name: to load them
+    all would take longer than to read most texts.
+    """
+    return tuple(dict.fromkeys(id_ for id_ in fixes if (_FIXES / f"{id_.replace('-', '_')}.py").is_file()))
 
 
 def _to_json(item: Explanation) -> dict[str, Any]:
