@@ -14,8 +14,10 @@ from typing import Any
 
 from wizard.demo.files import ROOT, Tree
 from wizard.demo.spec import Docker
+from wizard.model import daemon_json, daemon_rules, systemd_unit
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import ContainerInfo, ImageInfo
+from wizard.model.machine import ContainerInfo, DaemonProcess, ImageInfo
+from wizard.model.systemd_unit import FOLDERS, Unit, UnitFile
 
 _HOOK = "/usr/bin/nvidia-container-runtime-hook"
 _PROGRAM = "/usr/bin/dockerd"
@@ -61,6 +63,8 @@ class Daemon:
     default_runtime: str = "runc"
     live_restore: bool = False
     gpu_hook: bool = False
+    argv: tuple[str, ...] = ()
+    """its command line since the last start"""
     starts: int = 0
     proxies: dict[str, str] = field(default_factory=dict)
     """``http-proxy``, ``https-proxy``, ``no-proxy``; read at the start only"""
@@ -73,8 +77,9 @@ class Daemon:
     boxes: dict[str, Box] = field(default_factory=dict)
     """by id"""
 
-    def start(self) -> str:
-        """Starts it. Returns why it would not: "" when it runs.
+    def start(self, *, earlier: bool = False) -> str:
+        """Starts it. Returns why it would not: "" when it runs. One that was started ``earlier`` runs, whatever has
+        become of its files since.
 
         systemd tries three times, then refuses every further start until it is told to forget them.
         """
@@ -84,14 +89,20 @@ class Daemon:
             self.log += "docker.service: Start request repeated too quickly.\n"
             return "docker.service: Start request repeated too quickly."
         try:
-            settings = self.settings()
+            self.argv = self._command()
+        except ValueError as error:  # systemd refuses the unit before anything is tried
+            if not earlier:
+                return str(error)
+            self.argv = self.spec.argv
+        try:
+            settings = self.settings() if earlier else self._judged()
         except ValueError as error:
             self.failed = True
             self.log += f"{error}\ndocker.service: Start request repeated too quickly.\n"
             return str(error)
-        if self.tree.at(_PROGRAM) is None:
+        if self.tree.at(_PROGRAM) is None and not self._unit():
             return "Failed to start docker.service: Unit docker.service not found."
-        self.runtimes = {**self.spec.runtimes}
+        self.runtimes = {**self.spec.runtimes, **daemon_json.daemon_runtimes(DaemonProcess(0, self.argv))}
         self.default_runtime = "runc"
         self.live_restore = False
         self.gpu_hook = self.tree.at(_HOOK) is not None
@@ -146,6 +157,43 @@ class Daemon:
             raise ValueError(f"{says}specified default runtime '{default}' does not exist")
         return settings
 
+    def _judged(self) -> dict[str, Any]:
+        """The settings, where a Docker of this version starts with them and with its flags. Raises ValueError."""
+        program = self.argv[0]
+        if self.tree.at(program) is None:
+            raise ValueError(
+                f"docker.service: Failed at step EXEC spawning {program}: No such file or directory\n"
+                "docker.service: Main process exited, code=exited, status=203/EXEC"
+            )
+        settings = self.settings()
+        node = self.tree.at(self.spec.config, ROOT)
+        version = daemon_rules.version_of(self.spec.version)
+        verdict = daemon_rules.judge(node.data if node else None, version, self.argv, self.spec.config)
+        if verdict.stops:
+            flaw = verdict.flaws[0]
+            raise ValueError(f"unable to configure the Docker daemon with file {self.spec.config}: {flaw.text}")
+        return settings
+
+    def _command(self) -> tuple[str, ...]:
+        """What the unit starts. Raises ValueError with systemd's words where it refuses the unit."""
+        unit = self._unit()
+        if not unit:
+            return self.spec.argv
+        starts = Unit("docker.service", unit).list("ExecStart")
+        if len(starts) != 1:
+            raise ValueError("Failed to start docker.service: Unit docker.service has a bad unit file setting.\n")
+        return systemd_unit.command(starts[0].setting.value, {})
+
+    def _unit(self) -> tuple[UnitFile, ...]:
+        """The unit's file and its drop-ins; none where it has no file."""
+        main = next((path for folder in FOLDERS if self.tree.at(path := f"{folder}/{self.spec.unit}")), None)
+        if main is None:
+            return ()
+        folder = f"{FOLDERS[0]}/{self.spec.unit}.d/"
+        paths = [main, *sorted(path for path in self.tree.nodes if path.startswith(folder) and path.endswith(".conf"))]
+        nodes = [(path, self.tree.at(path)) for path in paths]
+        return tuple(systemd_unit.parse(node.data.decode(), path) for path, node in nodes if node is not None)
+
     def forget(self, *sizes: int) -> None:
         """Gives the bytes of what was removed back to the disk."""
         self.tree.use(self.spec.root_dir, -sum(sizes))
@@ -170,7 +218,8 @@ class Daemon:
         """Takes over what the file names, each setting as a whole."""
         if "runtimes" in settings:
             named = {name: str(runtime.get("path", "")) for name, runtime in settings["runtimes"].items()}
-            self.runtimes = {**self.spec.runtimes, **named}
+            given = daemon_json.daemon_runtimes(DaemonProcess(0, self.argv)) if not self.running else {}
+            self.runtimes = {**self.spec.runtimes, **given, **named}
         self.default_runtime = settings.get("default-runtime", self.default_runtime)
         self.live_restore = settings.get("live-restore", self.live_restore)
 

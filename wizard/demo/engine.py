@@ -98,7 +98,8 @@ class SimEngine:
 
     def daemon(self) -> DaemonProcess | None:
         docker = self._spec.docker
-        return DaemonProcess(docker.pid, docker.argv, docker.unit) if self._daemon.running else None
+        argv = self._daemon.argv or docker.argv
+        return DaemonProcess(docker.pid, argv, docker.unit) if self._daemon.running else None
 
     def close(self) -> None:
         """Nothing is held."""

@@ -51,7 +51,7 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
     engine = SimEngine(spec, daemon, who, registry, pace)
     _furnish(spec, daemon, registry)
     if spec.docker.running:
-        daemon.start()
+        daemon.start(earlier=True)
     privilege = SimPrivilege(RootAccess.ROOT if user.uid == 0 else RootAccess(user.root))
     commands = SimCommands(spec.commands, tree, who, privilege, daemon)
     return Host(
