@@ -142,14 +142,16 @@ def test_texts_in_strange_bytes(piped: Callable[..., tuple[int, str, str]], data
     assert piped(data, "--no-probe")[0] == 0
 
 
-@pytest.mark.parametrize("data", [b"\0" * 5000, bytes(range(256)) * 20, os.urandom(200_000)])
+@pytest.mark.parametrize(
+    "data", [b"\0" * 5000, bytes(range(256)) * 20, os.urandom(200_000)], ids=["zeros", "all", "random"]
+)
 def test_binary_is_a_text_that_nobody_knows(piped: Callable[..., tuple[int, str, str]], data: bytes) -> None:
     code, _out, err = piped(data)
     assert code in (1, 2)  # nothing but zeros is nothing
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("data", [b"", b" \n\t\r\n"])
+@pytest.mark.parametrize("data", [b"", b" \n\t\r\n"], ids=["empty", "blank"])
 def test_no_text_is_wrong_usage_and_says_how(piped: Callable[..., tuple[int, str, str]], data: bytes) -> None:
     code, out, err = piped(data)
     assert code == 2
@@ -238,7 +240,7 @@ def test_only_what_is_needed_is_loaded() -> None:
     code = (
         "import sys; from wizard.cli import main; main(['explain', '--no-probe', 'Unknown runtime specified nvidia']);"
         "print(sorted({'docker', 'requests', 'keyring', 'pynvml', 'textual', 'wizard.services.checkup',"
-        " 'wizard.services.repairs'} & set(sys.modules)))"
+        " 'wizard.services.repairs', 'wizard.services.checks', 'wizard.services.probes'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"

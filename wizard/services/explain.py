@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
@@ -24,12 +24,17 @@ from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import _
 from wizard.model.secret import redact
 from wizard.services import words
-from wizard.services.probes.probe import SECONDS, Probe, Proof
+
+if TYPE_CHECKING:
+    from wizard.services.probes.probe import Probe, Proof
 
 HEAD, TAIL = 1_000_000, 3_000_000
 """Characters that are looked at from the beginning and from the end of a text; errors stand at the end of a log."""
 LONGEST = 2000
 """Characters of what is repeated from the text."""
+
+SECONDS = 5.0
+"""How long a probe may take."""
 
 _FIXES = Path(__file__).with_name("fixes")
 
@@ -203,21 +208,20 @@ def _check(host: Host, matches: tuple[Match, ...], emit: Emit, cancel: Cancel | 
     return {finding.id: finding for finding in checkup.run(host, ordered, emit, cancel)}
 
 
-_Answers = queue.Queue[tuple[str, Proof | None] | None]
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """Probes on their way, and until when they are waited for (monotonic seconds)."""
 
     pending: frozenset[str]
-    answers: _Answers
+    answers: queue.Queue[tuple[str, Proof | None] | None]
     deadline: float
 
 
 def _ask(host: Host, wanted: dict[str, Probe], matches: tuple[Match, ...]) -> _Asked:
     """Starts the probes side by side, each in a thread that nobody has to wait for."""
-    answers: _Answers = queue.Queue()
+    from wizard.services.probes.probe import Proof
+
+    answers: queue.Queue[tuple[str, Proof | None] | None] = queue.Queue()
 
     def look(id_: str, probe: Probe, match: Match) -> None:
         try:
@@ -236,6 +240,8 @@ def _ask(host: Host, wanted: dict[str, Probe], matches: tuple[Match, ...]) -> _A
 
 def _answers(asked: _Asked, cancel: Cancel | None) -> dict[str, Proof | None]:
     """What the probes say; one that is late says nothing. Raises ``CANCELLED``."""
+    from wizard.services.probes.probe import Proof
+
     if cancel is not None:
         cancel.on_set(lambda: asked.answers.put(None))
     proofs: dict[str, Proof | None] = {}

@@ -10,9 +10,6 @@ from wizard.host.ports import Host
 from wizard.model.cause import Match
 from wizard.model.finding import Evidence
 
-SECONDS = 5.0
-"""How long a probe may take."""
-
 
 @dataclass(frozen=True, slots=True)
 class Proof:
