@@ -2,8 +2,9 @@
 
     python -m tests.house.translations
 
-Extracts every marked text, merges it into ``wizard/locale/*/LC_MESSAGES/s2s-wizard.po``, and compiles the ``.mo``
-files that the program reads. What is still untranslated is printed.
+Extracts every marked text and the texts of the catalogue of causes, merges them into
+``wizard/locale/*/LC_MESSAGES/s2s-wizard.po``, and compiles the ``.mo`` files that the program reads. What is still
+untranslated is printed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from wizard.knowledge import daemon_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "wizard" / "locale"
@@ -30,6 +33,9 @@ def messages() -> Catalog:
         )
         for name, _line, message, comments, _context in found:
             catalogue.add(message, locations=[(f"{package}/{name}", 0)], auto_comments=comments)
+    causes = daemon_errors.FOLDER.relative_to(ROOT)
+    for name, text in daemon_errors.messages():
+        catalogue.add(text, locations=[((causes / name).as_posix(), 0)])
     return catalogue
 
 

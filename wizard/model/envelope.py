@@ -28,10 +28,9 @@ NARROWEST, WIDEST = 40, 300
 
 _MORE = "\x1f"  # at the end of a piece: the line goes on in the next one
 
-_COLOUR = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]"
-    r"|(?:\\x1b|\\u001b|\\033|#033|\^\[)\[[0-9;]*[A-Za-z]|\[[0-9;]{1,8}m"
-)
+_COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_COLOUR_AS_TEXT = re.compile(r"(?:\\x1b|\\u001b|\\033|#033|\^\[)\[[0-9;]*[A-Za-z]")
+_COLOUR_LEFT = re.compile(r"\[[0-9;]{1,8}m")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200d\u2060\ufeff]+")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "`": "`", "\u0130": "I"})
 _SLASHES = re.compile(r"\\{2,}")
@@ -50,7 +49,11 @@ _PREFIX = re.compile(
     r'|(?:time="?[^"\s]{0,40}"? )?level=\w+ msg="?'
     r"|docker: "
 )
-_DAEMON = re.compile(r'(?:Error response from daemon: |[^\n]{0,200}"message" ?: ?")', re.IGNORECASE)
+_DAEMON = re.compile(
+    r'Error response from daemon: |[^\n]{0,200}"message" ?: ?"'
+    r'|Handler for [A-Z]+ \S+ returned (?:an )?error(?:: |" error="?)',
+    re.IGNORECASE,
+)
 _SAID = "Error response from daemon:"
 _HELP = re.compile(r"(?:^|\.? ?\b)(?:See|Run) '[^'\n]{1,60} --help'[^\n]{0,40}$")
 _CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
@@ -64,21 +67,24 @@ _RECORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of a block: ``text`` without its envelopes. ``lines`` maps it back onto the block, see ``own``."""
+    """One reading of a block: ``text`` without its envelopes. ``lines`` maps it back onto the block, see ``place``."""
 
     text: str
     lines: tuple[tuple[int, int, int, int], ...]  # a line's begin and length here, its begin and length in the block
     own_from: int
     own_to: int
 
-    def own(self, place: int) -> bool:
-        """Whether a message that begins at ``place`` is the block's, and not one that was cut at the block's edge.
+    def place(self, at: int) -> int:
+        """Where in the block the character ``at`` comes from. About right: a line's envelope may have been long."""
+        begin, length, raw, raw_length = self.lines[bisect.bisect_right(self.lines, (at, WIDEST * BLOCK)) - 1]
+        return raw + raw_length * min(at - begin, length) // max(1, length)
+
+    def own(self, at: int) -> bool:
+        """Whether a message that begins at ``at`` is the block's, and not one that was cut at the block's edge.
 
         About right is enough: near the edge both blocks say yes, and both see the whole message.
         """
-        at = bisect.bisect_right(self.lines, (place, WIDEST * BLOCK)) - 1
-        begin, length, raw, raw_length = self.lines[max(0, at)]
-        return self.own_from <= raw + raw_length * (place - begin) // max(1, length) <= self.own_to
+        return self.own_from <= self.place(at) <= self.own_to
 
     def around(self, begin: int, end: int, longest: int = 400) -> str:
         """The line or lines around a place, so that a person recognises it; cut to about ``longest`` characters."""
@@ -145,8 +151,12 @@ def cleaned(text: str) -> str:
         text = f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
     text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     text = _COLOUR.sub("", text)
+    if any(mark in text for mark in ("x1b[", "u001b[", "033[", "^[[")):
+        text = _COLOUR_AS_TEXT.sub("", text)
+    text = _COLOUR_LEFT.sub("", text)
     text = _CONTROL.sub("", text)
-    text = _GUTTER.sub("", text)
+    if any(mark in text for mark in ">│┃"):
+        text = _GUTTER.sub("", text)
     return text if text.isascii() else text.translate(_QUOTES)
 
 
