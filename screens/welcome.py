@@ -5,10 +5,12 @@ from __future__ import annotations
 from textual.message import Message
 
 from screens.base import StepScreen
-from screens.layout import Block, Facts, Gap, Para
+from screens.layout import Block, Facts, Gap, Item, Para
 from screens.widgets import Choice
 from wizard.model import i18n
+from wizard.model.errors import Trouble
 from wizard.model.event import Cancel, Emit
+from wizard.model.finding import Status
 from wizard.model.i18n import N_, _
 from wizard.model.journey import TITLES, Journey, Step
 
@@ -43,7 +45,32 @@ class WelcomeScreen(StepScreen):
 
     def begin(self) -> None:
         self.session.looking = False
-        self.show(*self.opening())
+        blocks, choices = self.opening()
+        began = self._interrupted()
+        if began:
+            text = _("finish it, or take it back")
+            choices.insert(0, Choice("finish", _("Look at the interrupted repair"), text, _("Look")))
+            blocks = [*began, Gap(), *blocks]
+        self.show(blocks, choices)
+
+    def _interrupted(self) -> list[Block]:
+        """What is said about a repair that was broken off, or that waits for its last step; nothing where none is."""
+        host = self.session.host
+        try:
+            if not host.store.names("receipts"):
+                return []
+            from screens.repairs import interrupted_blocks
+            from wizard.services import repairs
+
+            began, waiting = repairs.interrupted(host), repairs.pending(host)
+        except Trouble:
+            return []
+        if began is not None:
+            return [Para(began.title, "bold"), *interrupted_blocks(began)]
+        return [
+            Item(_('The repair "{title}" waits for its last step.').format(title=item.title), Status.INFO)
+            for item in waiting
+        ]
 
     def opening(self) -> tuple[list[Block], list[Choice]]:
         stopped = self.journey.first_open
@@ -86,6 +113,8 @@ class WelcomeScreen(StepScreen):
             self.work(
                 _("Looking where you stopped …"), self._first_open, self.go, failed=lambda _trouble: self._resume()
             )
+        elif choice == "finish":
+            self.go(Step.REPAIRS)
         elif choice == "start":
             self.update(Journey(receipts=self.journey.receipts).finished(Step.WELCOME))
             self.go(Step.ACCOUNT)

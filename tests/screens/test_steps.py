@@ -19,6 +19,7 @@ from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Progress, Stalled
 from wizard.model.finding import Status
+from wizard.model.fix import Fix, StepState
 from wizard.model.journey import Step
 from wizard.model.machine import KeyPlace
 from wizard.model.progress import PullPlan
@@ -250,7 +251,7 @@ async def test_who_does_it_by_hand_is_checked_afterwards(start: Start) -> None:
 async def test_a_repair_that_fails_says_so_and_offers_the_commands(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def changed(*_args: object) -> None:
+    def changed(*_args: object, **_options: object) -> None:
         raise Trouble(Problem.FILE_CHANGED, subject="/etc/docker/daemon.json")
 
     async with start(sudo_ready("unknown-runtime")) as walk:
@@ -264,7 +265,7 @@ async def test_a_repair_that_fails_says_so_and_offers_the_commands(
 async def test_a_repair_is_not_left_half_way(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def slow(_host: Host, _fix: object, _emit: object, cancel: Any) -> None:
+    def slow(_host: Host, _fix: object, _emit: object, cancel: Any, *, defer: bool) -> None:
         seen["stopped"] = cancel.wait(10)
         raise Trouble(Problem.CANCELLED)
 
@@ -277,6 +278,85 @@ async def test_a_repair_is_not_left_half_way(start: Start, monkeypatch: pytest.M
         await walk.until(lambda: seen.get("stopped") is True)
         assert walk.step is Step.REPAIRS
         await walk.until(lambda: "You stopped it." in walk.whole)
+
+
+async def test_the_last_step_is_shown_with_what_it_stops_and_can_be_protected(start: Start) -> None:
+    host = sudo_ready("healthy")
+    made = repairs.apply(host, must(repairs.plan(host, "restart-docker")), defer=True)
+    async with start(host) as walk:
+        await walk.go(Step.REPAIRS)
+        assert walk.pointed == "later"
+        assert "group-notebook" in walk.whole
+        assert "sudo systemctl restart docker" in walk.whole
+        await walk.choose("protect")
+        assert '"live-restore": true' in walk.whole
+        await walk.choose("repair")
+        await walk.until(lambda: "Repaired" in walk.whole)
+        await walk.choose("more")
+        await walk.until(lambda: "settle" in walk.offered)
+        assert "protect" not in walk.offered
+        await walk.choose("settle")
+        await walk.until(lambda: "The proof" in walk.whole)
+        assert [item.name for item in host.engine.containers()] == ["group-notebook"]
+        assert repairs.pending(host) == ()
+        assert made.id in walk.journey.receipts
+
+
+async def test_the_last_step_can_wait(start: Start) -> None:
+    host = sudo_ready("healthy")
+    repairs.apply(host, must(repairs.plan(host, "restart-docker")), defer=True)
+    async with start(host) as walk:
+        await walk.go(Step.REPAIRS)
+        await walk.press("enter")
+        await walk.until(lambda: "last" in walk.offered)
+        assert "still wait for their last step" in walk.whole
+        assert len(repairs.pending(host)) == 1
+        await walk.choose("last")
+        await walk.until(lambda: "settle" in walk.offered)
+
+
+async def test_all_repairs_in_one_go(start: Start) -> None:
+    host = sudo_ready("docker-stopped")
+    async with start(host) as walk:
+        await walk.go(Step.REPAIRS)
+        await walk.choose("all")
+        assert walk.pointed == "more"
+        assert "sudo systemctl enable docker.service" in walk.whole
+        assert "sudo systemctl start docker" in walk.whole
+        await walk.choose("repair-all")
+        await walk.until(lambda: "Start Docker" in walk.whole and walk.offered == ("more",))
+        await walk.choose("more")
+        await walk.until(lambda: "settle" in walk.offered)
+        await walk.choose("settle")
+        await walk.until(lambda: "The proof" in walk.whole)
+        assert {receipt.state for receipt in repairs.receipts(host)} == {StepState.DONE}
+        host.engine.ping()
+
+
+async def test_an_interrupted_repair_is_told_first_and_can_be_taken_back(start: Start) -> None:
+    host = sudo_ready("unknown-runtime")
+    before = host.files.read("/etc/docker/daemon.json")
+    fix = must(repairs.plan(host, "register-runtime"))
+    work = repairs.record.Work(host, repairs.record.begin(host, fix), lambda _event: None)
+    work.do(fix.actions[0])
+    async with start(host) as walk:
+        assert "finish" in walk.offered
+        assert "was interrupted" in walk.whole
+        await walk.choose("finish")
+        await walk.at(Step.REPAIRS)
+        assert "This repair was interrupted" in walk.whole
+        await walk.choose("undo")
+        await walk.choose("undo")
+        await walk.until(lambda: "Taken back" in walk.whole)
+        after = host.files.read("/etc/docker/daemon.json")
+        assert before is not None
+        assert after is not None
+        assert after.data == before.data
+
+
+def must(fix: Fix | None) -> Fix:
+    assert fix is not None
+    return fix
 
 
 # --- image -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -45,11 +46,12 @@ class _Walk:
         self.code = FINE
         self._tried: list[str] = []
         self._waiting: list[Receipt] = []
+        self._from_before = False
         self._plans: list[Fix] = []
 
     def named(self, ids: tuple[str, ...]) -> None:
         """The repairs that were named, in the order in which they have to be made."""
-        self._waiting = [receipt for receipt in repairs.pending(self.call.host) if receipt.fix in ids]
+        self._take_up(receipt for receipt in repairs.pending(self.call.host) if receipt.fix in ids)
         self._all(tuple(id_ for id_ in repairs.known() if id_ in ids))
 
     def offered(self) -> None:
@@ -58,7 +60,7 @@ class _Walk:
         began = repairs.interrupted(host)
         if began is not None:
             tell_interrupted(console, began)
-        self._waiting = list(repairs.pending(host))
+        self._take_up(repairs.pending(host))
         console.say(_("Looking at the machine first."))
         for number in range(repairs.ROUNDS):
             findings = checkup.run(host, cancel=self.call.cancel)
@@ -72,6 +74,11 @@ class _Walk:
                 console.say(_("The check-up finds what has become possible by that."))
             if not self._all(ids) or self.call.options.dry_run:
                 return
+
+    def _take_up(self, receipts: Iterable[Receipt]) -> None:
+        """Repairs of an earlier run that still wait for their last step; nobody has agreed to it in this one."""
+        self._waiting = list(receipts)
+        self._from_before = bool(self._waiting)
 
     def _nothing_left(self, *, ready: bool, first: bool) -> None:
         if ready and first:
@@ -113,6 +120,12 @@ class _Walk:
     def _one(self, id: str) -> dict[str, Any]:
         """One repair from the preview to its check, or to the restart that comes last; its JSON entry."""
         host = self.call.host
+        earlier = next((receipt for receipt in self._waiting if receipt.fix == id), None)
+        if earlier is not None:
+            self.console.tagged(
+                tag(StepState.PLANNED), _("{id}: made already, it waits for its last step.").format(id=id)
+            )
+            return {"id": id, "state": earlier.state.value, "reason": earlier.reason, "receipt": earlier.id}
         plan = repairs.plan(host, id)
         if plan is None:
             if not self.call.options.dry_run:
@@ -173,7 +186,7 @@ class _Walk:
             self._ended(receipt)
             self._note(receipt)
             self.code = max(self.code, _CODES.get(receipt.state, FINE))
-        self._waiting = []
+        self._waiting, self._from_before = [], False
         return True
 
     def _may_restart(self) -> bool:
@@ -184,17 +197,18 @@ class _Walk:
         for part in repairs.closing_parts(host, self._waiting):
             console.out(f"    {part.text}")
         names = repairs.stopped(host) if repairs.restarts(self._waiting) else ()
-        if not names or self.call.options.yes:
+        if self.call.options.yes or not (names or self._from_before):
             return True
-        protection = repairs.protection(host)
+        protection = repairs.protection(host) if names else None
         if protection is not None and protection.id not in self._tried:
             self._tried.append(protection.id)
             console.out(_("This would stop running containers ({names}).").format(names=", ".join(names)))
             self.entries.append(self._planned(protection))
             names = repairs.stopped(host)
-            if not names:
+            if not names and not self._from_before:
                 return True
-        console.out(_("Restarting Docker stops: {names}.").format(names=", ".join(names)))
+        if names:
+            console.out(_("Restarting Docker stops: {names}.").format(names=", ".join(names)))
         return agreed(self.call, _("Restart Docker now?"), "docker")
 
     def _note(self, receipt: Receipt) -> None:

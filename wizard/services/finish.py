@@ -112,6 +112,8 @@ def _commands(host: Host, journey: Journey, receipts: tuple[Receipt, ...]) -> tu
                 lines.append(shlex.join(argv))
             else:
                 lines.append(_by_hand(host, item))
+    # What several repairs share was done once, after the last of them.
+    lines = list(dict.fromkeys(reversed(lines)))[::-1]
     if Step.PULL in journey.done:
         lines.append(shlex.join(("docker", "pull", journey.image)))
     if Step.CONTAINER in journey.done:
@@ -157,7 +159,7 @@ def _undo(host: Host, journey: Journey, receipts: tuple[Receipt, ...]) -> tuple[
         lines.append(shlex.join(("docker", "image", "rm", journey.image)))
     if journey.key in (KeyPlace.KEYRING.value, KeyPlace.FILE.value):
         lines.append(typed(host, "key", "forget"))
-    lines += [typed(host, "undo", receipt.id) for receipt in reversed(receipts)]
+    lines += [typed(host, "undo", receipt.id) for receipt in reversed(receipts) if repairs.can_be_undone(receipt)]
     return tuple(lines)
 
 

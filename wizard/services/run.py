@@ -21,6 +21,7 @@ from wizard.model.fix import StepState
 from wizard.model.i18n import _
 from wizard.model.image import ImageReference
 from wizard.model.journey import Journey, Step
+from wizard.model.receipt import Receipt
 from wizard.model.secret import Secret
 from wizard.services import account, checkup, container, image, journey, pull, repairs, words, workspace
 
@@ -193,26 +194,39 @@ class _Walk:
         bad = self._blocking()
         if not bad:
             return SKIPPED, _("Nothing needs a repair."), FINE
-        allowed = [fix for fix in repairs.offered(bad) if fix in self.answers.accept and self.yes]
-        for fix in allowed:
-            plan = repairs.plan(self.host, fix)
-            if plan is None:
-                continue
-            receipt = repairs.apply(self.host, plan, emit=self.emit, cancel=self.cancel)
-            self.journey = replace(self.journey, receipts=(*self.journey.receipts, receipt.id))
-            if receipt.state is not StepState.DONE:
-                code = FAILED if receipt.state is StepState.FAILED else PERSON
-                return receipt.state.value, f"{receipt.title}: {receipt.reason}", code
-        self.findings = self._look() if allowed else self.findings
-        bad = self._blocking()
-        if not bad:
-            return StepState.DONE.value, _("Repaired: {names}.").format(names=", ".join(allowed)), FINE
+        made: list[str] = []
+        for _round in range(repairs.ROUNDS):
+            allowed = [fix for fix in repairs.next_round(bad, made) if fix in self.answers.accept and self.yes]
+            if not allowed:
+                break
+            made += allowed
+            for receipt in self._mend(allowed):
+                if receipt.state not in (StepState.DONE, StepState.ALREADY):
+                    code = FAILED if receipt.state is StepState.FAILED else PERSON
+                    return receipt.state.value, f"{receipt.title}: {receipt.reason}", code
+            self.findings = self._look()
+            bad = self._blocking()
+            if not bad:
+                return StepState.DONE.value, _("Repaired: {names}.").format(names=", ".join(made)), FINE
         titles = ", ".join(finding.title for finding in bad)
-        declined = [fix for fix in repairs.offered(bad) if fix not in allowed]
+        declined = [fix for fix in repairs.sequence(bad) if fix not in made]
         if declined:
             text = _("Still to repair: {titles}. The answers file has to accept {names}, and --yes has to be given.")
             return StepState.DECLINED.value, text.format(titles=titles, names=", ".join(declined)), PERSON
         return StepState.FAILED.value, _("No repair is known for: {titles}.").format(titles=titles), PROBLEMS
+
+    def _mend(self, ids: list[str]) -> tuple[Receipt, ...]:
+        """These repairs, and then once what they wait for."""
+        made: list[Receipt] = []
+        for fix in ids:
+            plan = repairs.plan(self.host, fix)
+            if plan is None:
+                continue
+            made.append(repairs.apply(self.host, plan, emit=self.emit, cancel=self.cancel, defer=True))
+            self.journey = replace(self.journey, receipts=(*self.journey.receipts, made[-1].id))
+            if made[-1].state is StepState.FAILED:
+                break
+        return repairs.settle(self.host, made, emit=self.emit, cancel=self.cancel)
 
     def _image(self) -> _Outcome:
         name = self.answers.image

@@ -59,15 +59,19 @@ def apply(host: Host, fix: Fix, emit: Emit = ignore, cancel: Cancel | None = Non
 
 
 def confirm(host: Host, fix_id: str) -> Receipt | None:
-    """Ends the receipt of a repair that was interrupted when there is nothing left to do: its check decides.
+    """Ends the receipt of a repair whose last part was done in another way: its check decides.
 
-    None where no such receipt exists.
+    That is one that was interrupted although nothing was left to do, and one whose last step a person has taken. None
+    where no such receipt exists; one that still waits for its last step is returned as it is.
     """
     with host.store.lock():
         for receipt in record.receipts(host):
-            if receipt.fix == fix_id and receipt.state is StepState.PLANNED:
+            waits = receipt.state is StepState.NOT_VERIFIED and bool(receipt.closing)
+            if receipt.fix == fix_id and (waits or receipt.state is StepState.PLANNED):
                 state, reason = prove(host, receipt)
-                ended = replace(receipt, state=state, reason=reason)
+                if waits and state is StepState.FAILED:
+                    return receipt
+                ended = replace(receipt, state=state, reason=reason, closing=())
                 record.keep(host, ended)
                 return ended
     return None
