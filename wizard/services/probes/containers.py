@@ -14,7 +14,11 @@ from wizard.model.machine import ContainerInfo
 from wizard.services import own_containers
 from wizard.services.probes.probe import Proof, named
 
-_CONTAINER = (r"container name \"?/?([\w.-]+)", r"no such container: /?([\w.-]+)", r"container \"?/?([\w.-]+)\"?[ :]")
+_CONTAINER = (
+    r"container name \"?/?([\w.-]*\w)",
+    r"no such container: /?([\w.-]*\w)",
+    r"container \"?/?([\w.-]*\w)\"?[ :]",
+)
 _IMAGE = (r"no such image: ([\w./:@-]+?)\.?(?:[\s\"']|$)", r"unable to find image '([^']+)'")
 _PORT = (r":(\d{1,5}) failed: port is already allocated",)
 
@@ -74,7 +78,7 @@ def not_running(host: Host, match: Match) -> Proof | None:
 
 def still_running(host: Host, match: Match) -> Proof | None:
     """Whether the container that should be removed runs."""
-    name = named(match, r"running container ([\w.-]+)", r"cannot remove container \"?/?([\w.-]+)")
+    name = named(match, r"running container ([\w.-]*\w)", r"cannot remove container \"?/?([\w.-]*\w)")
     if not name:
         return None
     there = host.engine.container(name)
