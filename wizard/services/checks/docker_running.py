@@ -97,6 +97,7 @@ def _not_running(host: Host, trouble: Trouble) -> Finding:
                 command="docker context ls"
             ),
             *seen,
+            causes=("daemon-unreachable",),
         )
     if service.get("ActiveState") in ("activating", "deactivating"):
         return _stopped(
