@@ -144,7 +144,7 @@ def test_docker_itself_is_asked_about_the_new_file() -> None:
 
     with pytest.raises(Trouble) as caught:
         repairs.plan(replace(host, commands=Instead(host.commands, run=run)), FIX)
-    assert (caught.value.kind, caught.value.text) == (Problem.BAD_INPUT, said)
+    assert (caught.value.kind, caught.value.text) == (Problem.BAD_INPUT, "invalid something")
     (argv,) = asked
     assert argv[:3] == ("/usr/bin/dockerd", "-H", "fd://"), "with the flags of the one that runs"
     assert argv[-3:-1] == ("--validate", "--config-file")

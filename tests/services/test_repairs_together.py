@@ -218,38 +218,41 @@ def test_the_words_of_a_failed_start_come_from_the_journal() -> None:
     assert "nothing about the reason" in docker_start.why_not(quiet, 0.0)
 
 
-def unit(shown: str) -> Host:
-    """A machine whose systemd says so about Docker's unit."""
+def test_a_unit_that_systemd_itself_cannot_use_is_refused() -> None:
     host = at("healthy")
 
     def run(argv: tuple[str, ...], **options: object) -> CommandResult:
         if argv[:2] == ("systemctl", "show"):
-            return CommandResult(argv, 0, shown)
+            return CommandResult(argv, 0, "LoadState=bad-setting\nLoadError=BadUnitSetting\n")
         return host.commands.run(argv, **options)  # type: ignore[arg-type]
 
-    return replace(host, commands=Instead(host.commands, run=run))
+    spoiled = replace(host, commands=Instead(host.commands, run=run))
+    found = refusal(lambda: docker_start.refuse(spoiled, units_changed=True))
+    assert (found.kind, "bad-setting" in found.hint) == (Problem.BAD_INPUT, True)
+    docker_start.refuse(spoiled)  # nothing was changed, so systemd is not asked
+
+
+DROP_IN = "/etc/systemd/system/docker.service.d/override.conf"
 
 
 @pytest.mark.parametrize(
-    ("shown", "words"),
+    ("path", "content", "words"),
     [
-        ("LoadState=bad-setting\nLoadError=org.freedesktop.systemd1.BadUnitSetting\n", "bad-setting"),
-        ("LoadState=masked\n", "masked"),
-        (
-            "LoadState=loaded\nExecStart={ path=/opt/dockerd ; argv[]=/opt/dockerd -H fd:// ; ignore_errors=no ; }\n",
-            "/opt/dockerd",
-        ),
-        (
-            "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd --log-driver=x ; ignore_errors=no ; }\n",
-            "log-driver",
-        ),
+        (DROP_IN, "[Service]\nExecStart=/usr/bin/dockerd\n", "more than one"),
+        (DROP_IN, "[Service]\nExecStart=\nExecStart=/opt/dockerd -H fd://\n", "/opt/dockerd"),
+        (DROP_IN, "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --log-driver=journald\n", "log-driver"),
+        (CONFIG, '{"default-runtime": "ghost"}', "ghost"),
+        (CONFIG, '{"debug": true,}', "column"),
     ],
 )
-def test_a_unit_with_which_docker_would_not_start_is_refused(shown: str, words: str) -> None:
-    found = refusal(lambda: docker_start.refuse(unit(shown), units_changed=True))
+def test_files_with_which_docker_would_not_start_are_refused(path: str, content: str, words: str) -> None:
+    host = at("healthy")
+    docker_start.refuse(host, units_changed=True)
+    there = host.files.read(path)
+    host.files.replace(path, None if there is None else there.data, content.encode(), root=True)
+    found = refusal(lambda: docker_start.refuse(host, units_changed=True))
     assert found.kind is Problem.BAD_INPUT
     assert words in found.hint
-    docker_start.refuse(unit(shown))  # the Docker that runs was started with the old unit
 
 
 # --- live-restore ------------------------------------------------------------------------------------------------

@@ -13,15 +13,16 @@ from pathlib import PurePosixPath
 
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
-from wizard.model import daemon_json
+from wizard.model import daemon_rules
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import DaemonProcess, EngineKind, PathKind
+from wizard.model.machine import DaemonProcess, EngineKind
+from wizard.services import docker_files
+from wizard.services.docker_files import SERVICE, Start
 from wizard.services.fixes import docker_service
 
-_SHOWN = ("LoadState", "LoadError", "ExecStart")
-_ARGV = re.compile(r"\{ path=(?P<path>\S+) ; argv\[\]=(?P<argv>.*?) ; ignore_errors")
+_SHOWN = ("LoadState", "LoadError")
 _CONSEQUENCES = frozenset({"systemd-docker-failed", "daemon-unreachable"})
 """Causes that only say that something else has failed."""
 _TELLING = re.compile(r"unable|fail|error|fatal|cannot|invalid|refus", re.IGNORECASE)
@@ -31,36 +32,28 @@ def refuse(host: Host, *, units_changed: bool = False) -> None:
     """Raises ``BAD_INPUT`` with the reason when Docker would not start now. ``units_changed`` says that systemd has
     read new files since Docker was started.
     """
-    engine_kind, daemon = _who(host)
-    if daemon is None or units_changed:
-        daemon = _next_start(host) or daemon
-    path = daemon_json.config_path(engine_kind, daemon, host.home, host.environ)
-    if path is None or not PurePosixPath(path).is_absolute():
+    if units_changed:
+        _refuse_load(host)
+    start = docker_files.next_start(host)
+    _refuse_unit(host, start)
+    if start.config is None or not PurePosixPath(start.config).is_absolute():
         return
-    content = host.files.read(path, root=True)
-    if content is None or daemon_json.is_empty(content.data):
-        return
-    flaws = daemon_json.flaws(daemon_json.read(content.data, path), daemon)
-    if flaws:
-        raise Trouble(Problem.BAD_INPUT, flaws[0], subject=path, hint=flaws[0], evidence=(Evidence(path, flaws[0]),))
-    refuse_file(host, daemon, path, shown=path)
+    content = host.files.read(start.config, root=True)
+    verdict = daemon_rules.judge(content.data if content else None, start.version, start.argv, start.config)
+    stops = [flaw for flaw in verdict.flaws if flaw.weight is daemon_rules.Weight.STOPS]
+    if stops:
+        raise _refusal(start.config, stops[0].text, stops[0].text, *verdict.evidence)
+    if content is not None and (said := docker_files.docker_s_judgement(host, start, start.config)):
+        raise _refusal(start.config, said, said, Evidence("dockerd --validate", said))
 
 
-def refuse_file(host: Host, daemon: DaemonProcess | None, file: str, *, shown: str) -> None:
+def refuse_file(host: Host, daemon: DaemonProcess, file: str, *, shown: str) -> None:
     """Lets Docker's own program judge the settings in ``file``, with the flags of the daemon; ``shown`` is the path
     that people know. Raises ``BAD_INPUT`` when it refuses; an engine without that judgement refuses nothing.
     """
-    argv = daemon.argv if daemon is not None and daemon.argv else ("dockerd",)
-    try:
-        result = host.commands.run((*_without_config(argv), "--validate", "--config-file", file), timeout=10.0)
-    except Trouble as trouble:
-        if trouble.kind in (Problem.COMMAND_MISSING, Problem.COMMAND_FAILED, Problem.COMMAND_TIMEOUT):
-            return
-        raise
-    said = f"{result.stdout}\n{result.stderr}".strip()
-    # An engine without the flag fails as well, so only its verdict on the file counts.
-    if result.returncode != 0 and "unable to configure the Docker daemon with file" in said:
-        raise Trouble(Problem.BAD_INPUT, said, subject=shown, evidence=(Evidence("dockerd --validate", said),))
+    start = Start(EngineKind.ENGINE, daemon.argv, "", unit=None, version=None, config=shown, running=True)
+    if said := docker_files.docker_s_judgement(host, start, file):
+        raise _refusal(shown, said, "", Evidence("dockerd --validate", said))
 
 
 def why_not(host: Host, since: float, said: str = "") -> str:
@@ -80,46 +73,32 @@ def why_not(host: Host, since: float, said: str = "") -> str:
     return _("Its own words: {line}").format(line=last) if last else _("The journal says nothing about the reason.")
 
 
-def _who(host: Host) -> tuple[EngineKind, DaemonProcess | None]:
-    try:
-        return host.engine.info().kind, host.engine.daemon()
-    except Trouble:
-        return EngineKind.ENGINE, None
+def _refuse_unit(host: Host, start: Start) -> None:
+    """Raises ``BAD_INPUT`` for a unit whose files say that it cannot be started."""
+    unit = start.unit
+    if unit is None:
+        return
+    shown = start.shown or SERVICE
+    if unit.masked:
+        docker_service.refuse_masked(host)
+        raise _refusal(unit.name, "masked", _("Somebody has locked Docker's service on purpose (masked)."))
+    if unit.refused:
+        text = _("Docker's service would start more than one program, which the system refuses.")
+        raise _refusal(unit.name, text, text, *(Evidence(file.path, file.text) for file in unit.drop_ins))
+    if start.argv and not docker_files.can_run(host, start.argv[0]):
+        text = _("Docker's service would start {program}, which is not there.").format(program=start.argv[0])
+        raise _refusal(shown, text, text, Evidence(shown, " ".join(start.argv)))
 
 
-def _next_start(host: Host) -> DaemonProcess | None:
-    """The command line that systemd would start, None where it cannot be asked. Raises ``BAD_INPUT`` for a unit that it
-    cannot use.
-    """
-    shown = docker_service.show(host, _SHOWN)
-    state = shown.get("LoadState", "")
+def _refuse_load(host: Host) -> None:
+    """Raises ``BAD_INPUT`` when systemd itself, having read its files, cannot use the unit."""
+    found = docker_service.show(host, _SHOWN)
+    state = found.get("LoadState", "")
     if state in ("bad-setting", "error", "masked", "not-found"):
-        text = shown.get("LoadError") or f"LoadState={state}"
+        text = found.get("LoadError") or f"LoadState={state}"
         hint = _("The system's own file about Docker's service cannot be used ({state}).").format(state=state)
-        evidence = (Evidence(f"systemctl show {docker_service.SERVICE}", text),)
-        raise Trouble(Problem.BAD_INPUT, text, subject=docker_service.SERVICE, hint=hint, evidence=evidence)
-    found = _ARGV.search(shown.get("ExecStart", ""))
-    if found is None:
-        return None
-    program = found["path"]
-    try:
-        there = host.files.info(program)
-    except Trouble:
-        there = None
-    if there is not None and there.kind is PathKind.MISSING:
-        hint = _("Docker's service would start {program}, which is not there.").format(program=program)
-        raise Trouble(
-            Problem.BAD_INPUT, hint, subject=program, hint=hint, evidence=(Evidence("ExecStart", found["argv"]),)
-        )
-    return DaemonProcess(0, tuple(found["argv"].split()), docker_service.SERVICE)
+        raise _refusal(SERVICE, text, hint, Evidence(f"systemctl show {SERVICE}", text))
 
 
-def _without_config(argv: tuple[str, ...]) -> tuple[str, ...]:
-    kept: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--config-file":
-            next(words, None)
-        elif not word.startswith("--config-file="):
-            kept.append(word)
-    return tuple(kept)
+def _refusal(subject: str, text: str, hint: str, *evidence: Evidence) -> Trouble:
+    return Trouble(Problem.BAD_INPUT, text, subject=subject, hint=hint, evidence=evidence)
