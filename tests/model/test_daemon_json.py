@@ -176,22 +176,6 @@ def test_a_value_of_another_type_is_refused_not_replaced(data: bytes) -> None:
     assert "Line 1, column" in caught.value.text
 
 
-def test_flaws_that_docker_would_refuse_are_named() -> None:
-    def names(settings: dict[str, Any], *argv: str) -> str:
-        return " ".join(daemon_json.flaws(settings, DaemonProcess(1, ("dockerd", *argv))))
-
-    assert names({"runtimes": {"a": {"path": "/a"}, "b": {"runtimeType": "io.b"}}, "default-runtime": "a"}) == ""
-    assert '"a" has no path' in names({"runtimes": {"a": {}}})
-    assert '"a" has both' in names({"runtimes": {"a": {"path": "/a", "runtimeType": "t"}}})
-    assert "reserved" in names({"runtimes": {"runc": {"path": "/a"}}})
-    assert '"ghost" is not in' in names({"default-runtime": "ghost"})
-    assert names({"default-runtime": "ghost"}, "--add-runtime=ghost=/g") == ""
-    assert '"hosts" is set here and also' in names({"hosts": ["unix:///x"]}, "-H", "fd://")
-    assert '"debug" is set here and also' in names({"debug": True}, "--debug")
-    assert '"insecure-registries" is set' in names({"insecure-registries": []}, "--insecure-registry=x:1")
-    assert names({"runtimes": {"a": {"path": "/a"}}}, "--add-runtime", "a=/a") == ""
-
-
 def test_the_file_of_the_daemon_that_answers() -> None:
     def path(kind: EngineKind, *argv: str, **environ: str) -> str | None:
         return daemon_json.config_path(kind, DaemonProcess(1, ("dockerd", *argv)), "/home/mei", environ)

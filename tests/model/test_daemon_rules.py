@@ -7,6 +7,7 @@ import pytest
 from wizard.model import daemon_rules
 from wizard.model.daemon_keys import KEYS, Version, flags
 from wizard.model.daemon_rules import Weight, judge
+from wizard.model.machine import DaemonProcess
 
 V17, V18, V20, V24, V28, LATER = (17, 12), (18, 9), (20, 10), (24, 0), (28, 5), (31, 0)
 
@@ -84,6 +85,22 @@ def test_several_flaws_come_worst_first() -> None:
 )
 def test_flags_under_their_names_in_the_file(line: str, expected: dict[str, tuple[str, ...]]) -> None:
     assert flags(tuple(line.split())) == expected
+
+
+def test_refusals_in_words() -> None:
+    def said(text: str, *argv: str, version: str = "26.1.3") -> str:
+        return " ".join(daemon_rules.refusals(text.encode(), version, DaemonProcess(1, ("dockerd", *argv))))
+
+    assert said('{"runtimes": {"a": {"path": "/a"}, "b": {"runtimeType": "io.b"}}, "default-runtime": "a"}') == ""
+    assert '"a" has no path' in said('{"runtimes": {"a": {}}}')
+    assert said('{"runtimes": {"a": {}}}', version="20.10.24") == ""
+    assert '"a" has both' in said('{"runtimes": {"a": {"path": "/a", "runtimeType": "t"}}}')
+    assert "reserved" in said('{"runtimes": {"runc": {"path": "/a"}}}')
+    assert '"ghost" is not in' in said('{"default-runtime": "ghost"}')
+    assert '"hosts" is set here and also' in said('{"hosts": ["unix:///x"]}', "-H", "fd://")
+    assert '"insecure-registries" is set' in said('{"insecure-registries": []}', "--insecure-registry=x:1")
+    assert '"http-proxy" is set' in said('{"proxies": {"http-proxy": "http://x"}}', "--http-proxy=http://y")
+    assert daemon_rules.refusals(None, "26.1.3", None) == ()
 
 
 def test_versions() -> None:

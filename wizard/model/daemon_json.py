@@ -20,8 +20,6 @@ from wizard.model.machine import DaemonProcess, EngineKind
 
 DEFAULT_PATH = "/etc/docker/daemon.json"
 RUNTIMES = "runtimes"
-BUILT_IN = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux"})
-"""Runtimes that an engine has without being told."""
 
 _DEEPEST = 100
 _COMMENTS = ("//", "/*", "#")
@@ -243,52 +241,13 @@ def read(data: bytes, where: str = DEFAULT_PATH) -> dict[str, Any]:
     return settings
 
 
-# --- what would stop the daemon ----------------------------------------------------------------------------------
-
-
-def flaws(settings: Mapping[str, Any], daemon: DaemonProcess | None = None) -> tuple[str, ...]:
-    """Why a Docker Engine would refuse these settings at a reload or at its next start, as translated sentences.
-
-    Facts measured on engines 17.12 to 29.1; ``dockerd --validate`` does not find the first four. ``daemon`` gives
-    the flags: a setting that is also a flag is refused, even with the same value; only runtimes are merged.
-    """
-    found: list[str] = []
-    runtimes = settings.get(RUNTIMES, {})
-    if not isinstance(runtimes, dict):
-        found.append(_('"runtimes" must be a list of names in braces.'))
-        runtimes = {}
-    for name, entry in runtimes.items():
-        if not isinstance(entry, dict):
-            found.append(_('The runtime "{name}" must be described in braces.').format(name=name))
-        elif name == "runc":
-            found.append(_('The name "runc" is reserved; a runtime of your own needs another one.'))
-        elif not entry.get("path") and not entry.get("runtimeType"):
-            found.append(_('The runtime "{name}" has no path to its program.').format(name=name))
-        elif entry.get("path") and entry.get("runtimeType"):
-            found.append(_('The runtime "{name}" has both a path and a type; only one is allowed.').format(name=name))
-    flags = daemon_runtimes(daemon)
-    default = settings.get("default-runtime")
-    if isinstance(default, str) and default not in {*runtimes, *flags, *BUILT_IN}:
-        found.append(_('The default runtime "{name}" is not in the list of runtimes.').format(name=default))
-    if daemon is not None:
-        given = {word.lstrip("-").split("=", 1)[0] for word in daemon.argv if word.startswith("-")}
-        if "H" in given or any(word.startswith("-H") for word in daemon.argv):
-            given.add("host")
-        for key in settings:
-            if key != RUNTIMES and {key, _as_flag(key)} & given:
-                found.append(_('"{key}" is set here and also on the command line that starts Docker.').format(key=key))
-    return tuple(found)
+# --- the daemon's command line -----------------------------------------------------------------------------------
 
 
 def daemon_runtimes(daemon: DaemonProcess | None) -> dict[str, str]:
     """Runtimes that were given on the daemon's command line: ``--add-runtime name=path``."""
     values = daemon.option("add-runtime") if daemon is not None else ()
     return {name: path for name, _equals, path in (value.partition("=") for value in values) if path}
-
-
-def _as_flag(key: str) -> str:
-    """The flag that belongs to a key of several values: ``registry-mirrors`` is ``--registry-mirror``."""
-    return f"{key[:-3]}y" if key.endswith("ies") else key.removesuffix("s")
 
 
 def config_path(kind: EngineKind, daemon: DaemonProcess | None, home: str, environ: Mapping[str, str]) -> str | None:

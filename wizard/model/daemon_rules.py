@@ -22,6 +22,7 @@ from wizard.model.daemon_json import NotPlain, Slip
 from wizard.model.daemon_keys import FLAT, KEYS, NEWEST, Key, Type, Version, flags
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
+from wizard.model.machine import DaemonProcess
 
 _FORGIVING: Version = (23, 0)
 """Since this version an empty file and a byte order mark are fine, and bytes after the end are not."""
@@ -109,6 +110,14 @@ def judge(
         found += list(_of_settings(settings, version, argv))
     order = list(Weight)
     return Verdict(tuple(sorted(found, key=lambda flaw: order.index(flaw.weight))), settings, evidence)
+
+
+def refusals(data: bytes | None, version: str, daemon: DaemonProcess | None) -> tuple[str, ...]:
+    """Why an engine of that version (as it says it) that was started like ``daemon`` would refuse the file ``data``, as
+    translated sentences.
+    """
+    verdict = judge(data, version_of(version), daemon.argv if daemon is not None else ())
+    return tuple(flaw.text for flaw in verdict.flaws if flaw.weight in (Weight.STOPS, Weight.MAY_STOP))
 
 
 # --- the text ----------------------------------------------------------------------------------------------------

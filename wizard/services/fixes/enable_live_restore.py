@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from wizard.host.ports import Host
-from wizard.model import daemon_json
+from wizard.model import daemon_json, daemon_rules
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.fix import Fix, ReplaceFile
@@ -49,7 +49,7 @@ def plan(host: Host) -> Fix | None:
     content = host.files.read(config, root=True)
     before = content.data if content is not None else None
     after = daemon_json.with_setting(before, KEY, True, config)
-    flaws = daemon_json.flaws(daemon_json.read(after, config), daemon)
+    flaws = daemon_rules.refusals(after, engine.version, daemon)
     if flaws:
         hint = _("Docker would not accept this file: {flaw}").format(flaw=flaws[0])
         raise Trouble(Problem.BAD_INPUT, flaws[0], subject=config, hint=hint, evidence=(Evidence(config, flaws[0]),))

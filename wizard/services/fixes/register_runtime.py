@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from wizard.host.ports import Host
-from wizard.model import daemon_json
+from wizard.model import daemon_json, daemon_rules
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Fix, ReplaceFile, RunCommand
@@ -112,7 +112,7 @@ def build(facts: Facts) -> Fix | None:
     forgotten = _forgotten(facts, daemon, settings)
     for name, path in forgotten.items():
         after = daemon_json.with_runtime(after, name, path, config)
-    flaws = daemon_json.flaws(daemon_json.read(after, config), daemon) if after is not None else ()
+    flaws = daemon_rules.refusals(after, facts.engine.version, daemon)
     if flaws:
         raise Trouble(
             Problem.BAD_INPUT,
