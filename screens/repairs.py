@@ -60,6 +60,7 @@ class RepairsScreen(StepScreen):
 
     step = Step.REPAIRS
     skippable = True
+    explains = True
     _offer: Offer | None = None
     _last: Last | None = None
     _later = False
@@ -87,7 +88,8 @@ class RepairsScreen(StepScreen):
         self._by_hand = ()
         began, waiting = repairs.interrupted(host), repairs.pending(host)
         passed = (*self.journey.declined, *(receipt.fix for receipt in waiting))
-        ids = [id_ for id_ in repairs.sequence(self.session.findings) if id_ not in passed]
+        asked = {*self.session.wanted, *repairs.sequence(self.session.findings)}
+        ids = [id_ for id_ in repairs.known() if id_ in asked and id_ not in passed]
         if began is not None and began.fix in repairs.known() and began.fix not in passed:
             ids = [began.fix, *(id_ for id_ in ids if id_ != began.fix)]
         offers: list[Offer] = []
@@ -105,7 +107,8 @@ class RepairsScreen(StepScreen):
             first = began if began is not None and began.fix == fix_id else None
             offers.append(Offer(fix, repairs.preview(host, fix), host.privilege.access(), began=first))
         if offers:
-            return replace(offers[0], others=tuple(offers))
+            wanted = (offer for offer in offers if offer.fix.id in self.session.wanted and began is None)
+            return replace(next(wanted, offers[0]), others=tuple(offers))
         if waiting and not self._later:
             return self._last_step(waiting)
         if impossible is not None and not waiting:
