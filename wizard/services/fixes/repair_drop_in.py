@@ -182,16 +182,20 @@ def _replaced(content: FileContent, after: str | None) -> ReplaceFile:
 
 
 def _try_out(host: Host, unit: Unit, file: UnitFile, after: str | None) -> None:
-    """Lets systemd judge the new files in a folder of their own. Raises ``BAD_INPUT`` when it refuses them."""
+    """Lets systemd judge the new files in a folder of their own. Raises ``BAD_INPUT`` when it refuses them.
+
+    A file there takes the place of the one of the same name in the system's folders, which are read as well; an empty
+    one stands for a file that goes.
+    """
     if host.commands.which("systemd-analyze") is None:
         return
     written: list[str] = []
     for number, old in enumerate(unit.files):
-        text = after if old.path == file.path else old.text
-        if text is not None:
-            name = f"{_TRIAL}/{unit.name}" if number == 0 else f"{_TRIAL}/{unit.name}.d/{number:03d}.conf"
-            host.store.write(name, text.encode())
-            written.append(name)
+        text = (after or "") if old.path == file.path else old.text
+        base = old.path.rpartition("/")[2]
+        name = f"{_TRIAL}/{unit.name}" if number == 0 else f"{_TRIAL}/{unit.name}.d/{base}"
+        host.store.write(name, text.encode())
+        written.append(name)
     path = host.store.path(f"{_TRIAL}/{unit.name}")
     folder = path.rpartition("/")[0]
     try:
