@@ -32,7 +32,7 @@ _COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 _COLOUR_AS_TEXT = re.compile(r"(?:\\x1b|\\u001b|\\033|#033|\^\[)\[[0-9;]*[A-Za-z]")
 _COLOUR_LEFT = re.compile(r"\[[0-9;]{1,8}m")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200d\u2060\ufeff]+")
-_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "`": "`", "\u0130": "I"})
+_TYPED = (("“", '"'), ("”", '"'), ("„", '"'), ("‘", "'"), ("’", "'"), ("\u0130", "I"))
 _SLASHES = re.compile(r"\\{2,}")
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _GUTTER = re.compile(r"^[ \t]{0,8}[>│┃]{1,8}(?:[ \t]|$)", re.MULTILINE)  # a quoted mail, a frame
@@ -57,7 +57,6 @@ _DAEMON = re.compile(
 _SAID = "Error response from daemon:"
 _HELP = re.compile(r"(?:^|\.? ?\b)(?:See|Run) '[^'\n]{1,60} --help'[^\n]{0,40}$")
 _CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
-_SUFFIX = re.compile(r"(?:: unknown)?\.?$")
 _FIELD = re.compile(r'" (?:error|err)="')
 _RECORD = re.compile(
     r"\s*(?:docker: |Error(?: response from daemon)?: |level=|time=|\{|See '|Run '"
@@ -157,7 +156,10 @@ def cleaned(text: str) -> str:
     text = _CONTROL.sub("", text)
     if any(mark in text for mark in ">│┃"):
         text = _GUTTER.sub("", text)
-    return text if text.isascii() else text.translate(_QUOTES)
+    if not text.isascii():
+        for typed, plain in _TYPED:
+            text = text.replace(typed, plain)
+    return text
 
 
 def unescaped(text: str) -> str:
@@ -259,13 +261,14 @@ def _bare(line: str) -> str:
     for _envelope in range(6):
         if match := _PREFIX.match(line):
             quoted = quoted or match.group().endswith('"')
-        elif match := _DAEMON.match(line):
+        elif not said and (match := _DAEMON.match(line)):
             said, quoted = True, quoted or match.group().endswith('"')
         else:
             break
         line = line[match.end() :]
-    line = _HELP.sub("", line)
+    if " --help'" in line:
+        line = _HELP.sub("", line)
     if quoted:
         line = _CLOSING.sub("", _FIELD.sub(": ", line))
-    line = _SUFFIX.sub("", line)
+    line = line.removesuffix(".").removesuffix(": unknown")
     return f"{_SAID}\n{line}" if said else line
