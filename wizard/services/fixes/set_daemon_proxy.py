@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from wizard.host.ports import Host
-from wizard.model import daemon_json
+from wizard.model import daemon_json, daemon_rules
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Fix, ReplaceFile, Risk, RunCommand
@@ -68,7 +68,7 @@ def plan(host: Host) -> Fix | None:
     return Fix(
         id=ID,
         title=_("Tell Docker about the proxy {proxy}").format(proxy=address(shell.https)),
-        why=_why(shell),
+        why=_why(shell, facts.path),
         actions=(
             ReplaceFile(
                 facts.path,
@@ -92,11 +92,11 @@ def plan(host: Host) -> Fix | None:
 
 def _gather(host: Host, engine: EngineInfo, daemon: DaemonProcess | None, shell: Proxies) -> Facts:
     config = daemon_json.config_path(engine.kind, daemon, host.home, host.environ)
-    in_file = _in_file(engine)
-    path = config if in_file else DROP_IN
+    by_file = in_file(engine)
+    path = config if by_file else DROP_IN
     if engine.kind not in (EngineKind.ENGINE, EngineKind.ROOTLESS) or daemon is None or path is None:
         hint = _("The settings of this Docker cannot be changed from here.")
-    elif not in_file and engine.kind is EngineKind.ROOTLESS:
+    elif not by_file and engine.kind is EngineKind.ROOTLESS:
         hint = _("This rootless Docker is too old for a proxy in its settings file. Its documentation says how.")
     elif not PurePosixPath(path).is_absolute():
         hint = _("Docker was started with a settings file whose full path is not known: {path}").format(path=path)
@@ -113,7 +113,7 @@ def _gather(host: Host, engine: EngineInfo, daemon: DaemonProcess | None, shell:
             )
         content = host.files.read(path, root=True)
         before = content.data if content is not None else None
-        return Facts(engine, daemon, shell, path, before, in_file, may_write(host, path, content))
+        return Facts(engine, daemon, shell, path, before, by_file, may_write(host, path, content))
     raise Trouble(
         Problem.ENGINE_OTHER,
         subject=engine.name,
@@ -134,7 +134,7 @@ def _after(facts: Facts) -> bytes:
     after = facts.before
     for name, value in values.items():
         after = daemon_json.with_text(after, (KEY, name), value, facts.path)
-    flaws = daemon_json.flaws(daemon_json.read(after or b"", facts.path), facts.daemon)
+    flaws = daemon_rules.refusals(after, facts.engine.version, facts.daemon)
     if flaws:
         hint = _("Docker would not accept this file: {flaw}").format(flaw=flaws[0])
         raise Trouble(
@@ -161,7 +161,7 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
-def _why(shell: Proxies) -> str:
+def _why(shell: Proxies, path: str) -> str:
     text = _(
         "The Docker service downloads the images. It does not see the proxy of your shell, so it is written into its "
         "own settings, and Docker is restarted once."
@@ -169,19 +169,20 @@ def _why(shell: Proxies) -> str:
     if not (has_password(shell.https) or has_password(shell.http)):
         return text
     return _(
-        "{text} The address holds a password. It is masked in this preview, but it must stand readable in that file: "
-        "administrators of this machine can read it."
-    ).format(text=text)
+        "{text} The address holds a password. It is masked in this preview, but it must stand readable in {path}: "
+        "whoever may read that file can read it."
+    ).format(text=text, path=path)
 
 
-def _in_file(engine: EngineInfo) -> bool:
+def in_file(engine: EngineInfo) -> bool:
+    """Whether this version reads a proxy from daemon.json."""
     return tuple(int(number) for number in re.findall(r"\d+", engine.version)[:2]) >= _IN_FILE_SINCE
 
 
 def take_effect(host: Host) -> tuple[RunCommand, ...]:
     """A restart: the proxy is read at the start only."""
     try:
-        units_changed = not _in_file(host.engine.info())
+        units_changed = not in_file(host.engine.info())
     except Trouble:
         units_changed = True
     return docker_service.restart(host, units_changed=units_changed)
