@@ -83,6 +83,7 @@ class WelcomeScreen(StepScreen):
         choices += [
             Choice("start", _("Start") if not choices else _("Start again from the beginning"), verb=_("Start")),
             Choice("look", _("Just look"), _("checks this computer, changes nothing"), _("Look")),
+            Choice("explain", _("I have an error message"), _("paste it, and read what it means"), _("Explain")),
             Choice("practise", _("Practise"), _("on a simulated machine, nothing can break")),
             Choice("words", _("What is a container? What is an image?"), verb=_("Read")),
             Choice("language", {"en": "中文", "zh": "English"}[i18n.language()], verb="中文 / English"),
@@ -121,6 +122,8 @@ class WelcomeScreen(StepScreen):
         elif choice == "look":
             self.session.looking = True
             self.go(Step.CHECKUP)
+        elif choice == "explain":
+            self.action_explain()
         elif choice == "practise":
             self.post_message(Practise())
         elif choice == "words":

@@ -47,6 +47,15 @@ async def test_the_key_leads_there_and_escape_back(start: Start, step: Step) -> 
         assert walk.step is step
 
 
+async def test_the_first_page_tells_the_way(start: Start) -> None:
+    async with start() as walk:
+        await walk.choose("explain")
+        await walk.until(lambda: isinstance(walk.screen, ExplainScreen) and walk.screen.field.has_focus, "the field")
+        await walk.press("escape")
+        await walk.at(Step.WELCOME)
+        assert "explain" in walk.offered
+
+
 async def test_the_check_up_and_the_repairs_tell_the_way(start: Start) -> None:
     async with start("unknown-runtime") as walk:
         await walk.go(Step.CHECKUP)

@@ -53,7 +53,7 @@ async def test_just_look_runs_the_checkup_and_keeps_nothing(start: Start) -> Non
     async with start() as walk:
         await walk.choose("look")
         await walk.at(Step.CHECKUP)
-        assert walk.offered == ("home", "look")
+        assert walk.offered == ("home", "look", "explain")
         await walk.choose("home")
         await walk.at(Step.WELCOME)
         assert walk.app.session.journey == Journey()
