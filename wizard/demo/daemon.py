@@ -95,7 +95,7 @@ class Daemon:
                 return str(error)
             self.argv = self.spec.argv
         try:
-            settings = self.settings() if earlier else self._judged()
+            settings = self._as_read_earlier() if earlier else self._judged()
         except ValueError as error:
             self.failed = True
             self.log += f"{error}\ndocker.service: Start request repeated too quickly.\n"
@@ -156,6 +156,13 @@ class Daemon:
         if default not in {*self.spec.runtimes, *settings.get("runtimes", {})}:
             raise ValueError(f"{says}specified default runtime '{default}' does not exist")
         return settings
+
+    def _as_read_earlier(self) -> dict[str, Any]:
+        """What a Docker that runs already goes by; nothing of a file that it could not have read."""
+        try:
+            return self.settings()
+        except ValueError:
+            return {}
 
     def _judged(self) -> dict[str, Any]:
         """The settings, where a Docker of this version starts with them and with its flags. Raises ValueError."""

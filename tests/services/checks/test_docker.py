@@ -342,6 +342,17 @@ def test_a_drop_in_in_every_state() -> None:
     assert (fine.status, fine.causes) == (Status.OK, ())
 
 
+def test_a_misspelt_name_is_found_by_systemd_itself() -> None:
+    said = f"{DROP_IN}:3: Unknown key 'Enviroment' in section [Service], ignoring.\n/other.conf:1: Unknown section 'x'."
+    found = unit(
+        "\n[Service]\nEnviroment=HTTP_PROXY=x\n",
+        more=f'[commands."systemd-analyze verify *"]\nstderr = {json.dumps(said)}\n',
+    )
+    assert (found.status, "line 3: Unknown key 'Enviroment'" in found.summary) == (Status.WARNING, True)
+    assert [item.source for item in found.evidence] == [DROP_IN]
+    assert "Enviroment=HTTP_PROXY=x" in found.evidence[0].text
+
+
 def test_a_service_that_is_locked() -> None:
     service = unit(link="/dev/null", at="/etc/systemd/system/docker.service", running=False)
     assert (service.status, "masked" in service.summary, service.fixes) == (Status.ERROR, True, ())

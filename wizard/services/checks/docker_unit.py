@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_keys, systemd_unit
 from wizard.model.daemon_json import RUNTIMES
-from wizard.model.errors import Trouble
+from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
 from wizard.model.machine import EngineKind
@@ -19,6 +20,7 @@ from wizard.services.docker_files import SERVICE, Start
 FIX = "repair-drop-in"
 ENABLE = "enable-docker"
 SOCKET = "docker.socket"
+_IGNORED = re.compile(r"^(/\S+):(\d+): (Unknown (?:key name|key|lvalue|section) .*?)[,.]? [Ii]gnoring", re.MULTILINE)
 _PAGE = Link(N_("Docker: the service and systemd"), "https://docs.docker.com/engine/daemon/proxy/#systemd-unit-file")
 
 
@@ -139,17 +141,18 @@ def _bad_option(start: Start) -> str:
 
 def _rest(host: Host, start: Start, unit: Unit) -> Finding:
     """Nothing stops the next start; what is untidy is said."""
-    mistakes = [(file, mistake) for file in unit.files for mistake in file.mistakes]
-    seen = tuple(Evidence(file.path, f"{mistake.line}: {mistake.text}\n{mistake.reason}") for file, mistake in mistakes)
-    if mistakes:
-        file, mistake = mistakes[0]
+    slips = [
+        (file.path, mistake.line, mistake.reason, mistake.text) for file in unit.files for mistake in file.mistakes
+    ] or _left_out(host, unit)
+    if slips:
+        path, line, reason, _text = slips[0]
         return CHECK.finding(
             Status.WARNING,
-            _("{path}, line {line}: {reason}.").format(path=file.path, line=mistake.line, reason=mistake.reason),
+            _("{path}, line {line}: {reason}.").format(path=path, line=line, reason=reason),
             _(
                 "systemd leaves this line out, so what it was meant for does not happen. Correct it with: {command}"
-            ).format(command=f"sudoedit {file.path}"),
-            evidence=seen,
+            ).format(command=f"sudoedit {path}"),
+            evidence=tuple(Evidence(path, f"{line}: {text}\n{reason}") for path, line, reason, text in slips),
         )
     double = leftover(host, start, unit)
     said = docker_files.state(host)
@@ -167,7 +170,7 @@ def _rest(host: Host, start: Start, unit: Unit) -> Finding:
         )
     if service.get("UnitFileState") == "disabled" and said.get(SOCKET, {}).get("UnitFileState") != "enabled":
         return CHECK.finding(
-            Status.INFO,
+            Status.WARNING,
             _("Docker does not start with the machine."),
             _("After a boot it has to be started by hand: {command}").format(command="sudo systemctl start docker"),
             evidence=_paths(unit, service),
@@ -180,6 +183,24 @@ def _rest(host: Host, start: Start, unit: Unit) -> Finding:
         else _("Docker's service file and the files that change it are in order."),
         evidence=_paths(unit, service),
     )
+
+
+def _left_out(host: Host, unit: Unit) -> list[tuple[str, int, str, str]]:
+    """Lines of drop-ins whose names systemd itself does not know, where it can be asked: path, line, reason, text."""
+    if not unit.drop_ins:
+        return []
+    try:
+        said = host.commands.run(("systemd-analyze", "verify", unit.name), timeout=4.0)
+    except Trouble as trouble:
+        if trouble.kind is Problem.UNSCRIPTED:
+            raise
+        return []
+    texts = {file.path: file.text.split("\n") for file in unit.drop_ins}
+    return [
+        (path, int(line), reason, texts[path][int(line) - 1].strip())
+        for path, line, reason in _IGNORED.findall(f"{said.stdout}\n{said.stderr}")
+        if path in texts and int(line) <= len(texts[path])
+    ]
 
 
 def leftover(host: Host, start: Start, unit: Unit) -> tuple[str, ...]:

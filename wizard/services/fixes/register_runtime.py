@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +21,7 @@ from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Fix, ReplaceFile, RunCommand
 from wizard.model.i18n import _, ngettext
 from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind, FileContent, PathKind
+from wizard.services import docker_files
 from wizard.services.checks import runtime_registered
 from wizard.services.checks.runtime_toolkit import PROGRAM
 from wizard.services.fixes import docker_service, docker_start
@@ -60,11 +61,47 @@ def plan(host: Host) -> Fix | None:
     NVIDIA's toolkit is not installed; ``BAD_INPUT`` with the place when daemon.json is not one to edit;
     ``FILE_PERMISSION``, ``ROOT_NEEDED`` or ``FILE_NOT_REGULAR`` when it cannot be read.
     """
-    facts = gather(host)
+    try:
+        facts = gather(host)
+    except Trouble as trouble:
+        if trouble.kind not in (Problem.ENGINE_MISSING, Problem.ENGINE_REFUSED):
+            raise
+        return _for_a_docker_that_does_not_run(host)
     fix = build(facts)
     if fix is not None:
         _try_out(host, facts, fix)
     return fix
+
+
+def _for_a_docker_that_does_not_run(host: Host) -> Fix | None:
+    """The same for a Docker that its settings keep from starting, because they name the runtime without saying what it
+    is. None for any other: whether it knows the runtime is seen when it runs.
+    """
+    start = docker_files.next_start(host)
+    content = host.files.read(start.config, root=True) if start.config else None
+    if content is None or not daemon_rules.judge(content.data, start.version, start.argv, start.config or "").stops:
+        return None
+    engine = EngineInfo(
+        start.kind, ".".join(map(str, start.version or ())), "", "", "", {}, "", "", "", False, False, 0, ""
+    )
+    facts = Facts(
+        engine=engine,
+        daemon=DaemonProcess(0, start.argv, docker_files.SERVICE),
+        config=start.config,
+        before=content.data,
+        may_write=may_write(host, start.config or "", content),
+        program=host.commands.which(PROGRAM),
+        usable=frozenset(),
+        reload=(),
+        containers=(),
+    )
+    fix = build(facts)
+    if fix is None:
+        return None
+    _try_out(host, facts, fix)
+    why = _("Docker's settings name the runtime, but do not say what it is, so Docker does not start.")
+    note = _("Docker is started; containers that are set to start with Docker start, too.")
+    return replace(fix, why=why, touches_note=note, check="docker.config", closing=docker_service.start(host))
 
 
 def gather(host: Host) -> Facts:
@@ -98,10 +135,11 @@ def build(facts: Facts) -> Fix | None:
         return None
     daemon, config = _reachable(facts)
     settings = {} if daemon_json.is_empty(facts.before) else daemon_json.read(facts.before or b"", config)
-    if works and (_entry(settings) or NAME in daemon_json.daemon_runtimes(daemon)):
+    entry = _entry(settings)
+    if works and (_is_fine(entry, facts) if entry else NAME in daemon_json.daemon_runtimes(daemon)):
         return None
     after = facts.before
-    if not _is_fine(_entry(settings), facts):
+    if not _is_fine(entry, facts):
         if facts.program is None:
             raise Trouble(
                 Problem.COMMAND_MISSING,
