@@ -66,6 +66,24 @@ def test_settings_are_optional_and_a_mistake_has_its_place(tmp_path: Path) -> No
         assert (caught.value.kind, caught.value.subject) == (Problem.BAD_INPUT, str(file))
 
 
+def test_a_mirror_of_a_vendor_s_packages(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[packages.nvidia]\nurl = "http://mirror/deb"\nfingerprint = "AB CD"\n')
+    assert settings.read(str(file)).packages == {"nvidia": {"url": "http://mirror/deb", "fingerprint": "AB CD"}}
+    for wrong in (
+        "packages = 1\n",
+        "[packages]\nnvidia = 1\n",
+        "[packages.nvidia]\nurl = 1\n",
+        '[packages.nvidia]\nulr = "http://mirror"\n',
+        '[packages.nvidia]\nurl = "http://mirror /\\ndeb http://other"\n',
+        '[packages.nvidia]\nkey = ""\n',
+    ):
+        file.write_text(wrong)
+        with pytest.raises(Trouble) as caught:
+            settings.read(str(file))
+        assert (caught.value.kind, caught.value.subject) == (Problem.BAD_INPUT, str(file)), wrong
+
+
 def test_folders_follow_the_xdg_rules() -> None:
     assert Folders.of({}, "/home/mei") == Folders(
         "/home/mei/.config/s2s-wizard", "/home/mei/.local/state/s2s-wizard", "/home/mei/.cache/s2s-wizard"
