@@ -22,6 +22,7 @@ MACHINES = {
     "docker-gives-up": N_("Docker failed so often that the system does not start it"),
     "no-permission": N_("you may not use Docker yet"),
     "no-gpu": N_("a computer without an NVIDIA GPU"),
+    "leftover-container": N_("the wizard's own container is broken: one repair"),
 }
 """What the simulated machines are good for."""
 

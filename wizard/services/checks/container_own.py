@@ -1,4 +1,4 @@
-"""Whether a container of the wizard's own is left that never worked."""
+"""Whether a container of the wizard's own is left that cannot be started."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def _run(host: Host) -> Finding:
         return CHECK.finding(
             Status.OK,
             _("No container of the wizard is in the way."),
-            evidence=(Evidence("GET /containers/json?all=1", _("none of ours that never worked")),),
+            evidence=(Evidence("GET /containers/json?all=1", _("none of ours that cannot be started")),),
         )
     return CHECK.finding(
         Status.WARNING,
-        _("A container of the wizard never worked and keeps its name: {names}").format(
+        _("A container of the wizard cannot be started and keeps its name: {names}").format(
             names=", ".join(container.name for container in found)
         ),
         _("It was made, but Docker could not start it. The next one cannot have the same name before it is gone."),

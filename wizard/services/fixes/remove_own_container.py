@@ -1,7 +1,7 @@
-"""Removes containers of the wizard's own that never worked, so that their names are free again.
+"""Removes containers of the wizard's own that cannot be started, so that their names are free again.
 
-Never somebody else's, never one that runs, never one that has worked and only cannot be started now: what its user
-installed in it must not be lost to a missing runtime.
+Never somebody else's, never one that runs, never one that only waits for something else: what its user installed in it
+must not be lost to a missing runtime.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def build(containers: tuple[ContainerInfo, ...]) -> Fix | None:
     return Fix(
         id=FIX,
         title=ngettext(
-            "Remove the wizard's container that never worked",
-            "Remove the wizard's containers that never worked",
+            "Remove the wizard's container that cannot be started",
+            "Remove the wizard's containers that cannot be started",
             len(containers),
         ),
         why=_(
@@ -47,8 +47,8 @@ def build(containers: tuple[ContainerInfo, ...]) -> Fix | None:
         ),
         check=CHECK,
         undo_note=_(
-            "This cannot be taken back. The container is lost, with everything that was written inside it; it has never"
-            ' run properly. "s2s-wizard up" makes a new one from the same image.'
+            "This cannot be taken back: every file and program that was added inside the container is lost. The image"
+            ' and the data folder stay, and "s2s-wizard up" makes a new container from them.'
         ),
         evidence=tuple(told(container) for container in containers),
     )
