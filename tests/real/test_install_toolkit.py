@@ -84,6 +84,22 @@ def test_the_toolkit_comes_from_a_signed_source_counts_after_the_restart_and_goe
     assert host.sh("systemctl is-active docker") == "active"
 
 
+def test_installed_and_told_to_docker_in_one_go_with_one_restart(source: Vendor) -> None:
+    host = source.host
+    host.tiny()
+    before = host.snapshot(*PLACES)
+    since = host.sh("date '+%F %T'")
+    answer = host.fix("install-toolkit", "register-runtime")
+    assert [entry["state"] for entry in answer.json()["fixes"]] == ["done", "done"], answer.said
+    started = host.sh(f"journalctl -u docker --since '{since}' -o cat | grep -c '^Started docker.service'")
+    assert started == "1", "one restart for both"
+    assert host.sh("docker run --rm --runtime=nvidia tiny:1 echo works") == "works"
+    for _receipt in ("register-runtime", "install-toolkit"):
+        assert host.undo().returncode == 0
+    assert host.snapshot(*PLACES) == before
+    assert known(host) == {}
+
+
 def test_settings_of_before_are_kept_and_no_question_is_asked(source: Vendor) -> None:
     """dpkg asks what to do with a settings file that somebody has written: nobody would be there to answer."""
     host = source.host
