@@ -108,7 +108,7 @@ ENVELOPES: dict[str, Envelope] = {
     "colours": _colours,
     "colours as text": lambda text: "".join(f"^[[31m{line}^[[0m\n" for line in text.split("\n")),
     "noise": lambda text: f"{_noise(60, 0)}{text}\n{_noise(40, 17)}",
-    "much noise": lambda text: f"{_noise(400, 0)}{text}\n{_noise(400, 17)}",
+    "much noise": lambda text: f"{_noise(150, 0)}{text}\n{_noise(150, 17)}",
     "windows": lambda text: text.replace("\n", "\r\n") + "\r\n",
     "hard 80": hard(80),
     "hard 80, copied": hard(80, keep=False),

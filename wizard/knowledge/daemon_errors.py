@@ -152,7 +152,7 @@ def _matches(reading: envelope.Reading, patterns: list[tuple[Cause, str]]) -> di
                 continue
             taken[begin:end] = b"\1" * (end - begin)
             if cause.id not in found and reading.own(begin):
-                groups = {name: value for name, value in match.groupdict().items() if value is not None}
+                groups = {name: value for name, value in match.groupdict().items() if value}
                 about = Match(cause, reading.around(begin, end), groups)
                 found[cause.id] = about, reading.place(begin), reading.place(end)
     return found

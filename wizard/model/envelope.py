@@ -40,7 +40,7 @@ _BLANKS = re.compile(r"[^\S\n]+")
 
 _PREFIX = re.compile(
     r"[\w.-]+ \| "  # the container's name in front of its output, as Compose writes it
-    r"|[✘✗×✔⠿] (?:\S+ ){1,3}Error "
+    r"|[✘✗×✔⠿] (?:\S+ ){1,3}?(?:(?=Error response from)|Error )"
     r"|[A-Z][a-z]{2} \d{1,2} \d\d:\d\d:\d\d (?:\S+ )?[\w.()@/-]+(?:\[\d+\])?: "
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* (?:\S+ [\w.()@/-]+(?:\[\d+\])?: )?"
     r"|[\w.()@/-]+\[\d+\]: "
@@ -56,7 +56,7 @@ _DAEMON = re.compile(
 )
 _SAID = "Error response from daemon:"
 _HELP = re.compile(r"(?:^|\.? ?\b)(?:See|Run) '[^'\n]{1,60} --help'[^\n]{0,40}$")
-_CLOSING = re.compile(r'"(?:[}\], ]*| \w+=[^\n]*)$')
+_CLOSING = re.compile(r'"(?:["}\], ]{0,40}| \w+=[^\n]*)$')
 _FIELD = re.compile(r'" (?:error|err)="')
 _RECORD = re.compile(
     r"\s*(?:docker: |Error(?: response from daemon)?: |level=|time=|\{|See '|Run '"
