@@ -68,6 +68,21 @@ def test_a_repair_that_was_taken_back_is_not_told(walked: tuple[Host, Journey]) 
     assert not any(receipt.id in line for line in summary.undo)
 
 
+def test_what_several_repairs_share_is_told_once_and_last() -> None:
+    host = machine.build("docker-stopped", pace=0)
+    host.commands.run(host.privilege.ask_argv())
+    made = []
+    for name in ("start-docker", "restart-docker"):
+        fix = repairs.plan(host, name)
+        assert fix is not None
+        made.append(repairs.apply(host, fix, defer=True))
+    ended = repairs.settle(host, made)
+    summary = finish.summary(host, Journey(receipts=tuple(receipt.id for receipt in ended)))
+    assert len(summary.commands) == len(set(summary.commands))
+    assert summary.commands[-1] == "sudo systemctl restart docker"
+    assert summary.undo == (f"s2s-wizard undo {ended[0].id}",), "a restart cannot be taken back"
+
+
 def test_somebody_who_only_looked() -> None:
     host = machine.build("no-docker", pace=0)
     summary = finish.summary(host, Journey())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from wizard.cli.call import FINE, PROBLEMS, Call
 from wizard.cli.console import Console, pad, tag, width
-from wizard.cli.fix import tell_interrupted, tell_pending
+from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import ignore
 from wizard.model.finding import Finding, Status
 from wizard.model.i18n import _, ngettext
-from wizard.services import checks, checkup, repairs
+from wizard.model.receipt import Receipt
+from wizard.services import checks, checkup
 
 
 def run(call: Call) -> int:
@@ -27,20 +28,36 @@ def run(call: Call) -> int:
     emit = ignore if console.json else listing
     findings = checkup.run(call.host, ids=options.check, emit=emit, cancel=call.cancel)
     ready = checkup.ready(findings)
-    began, waiting = repairs.interrupted(call.host), repairs.pending(call.host)
+    began, waiting = _unfinished(call.host)
     if console.json:
         stopped = {"interrupted": began.id if began else None, "waiting": [receipt.id for receipt in waiting]}
         console.document({**checkup.to_json(call.host, findings), **stopped})
     else:
         listing.rest(findings)
         _explain(console, findings)
-        if began is not None or waiting:
-            console.out()
-        if began is not None:
-            tell_interrupted(console, began)
-        tell_pending(console, waiting)
+        _tell(console, began, waiting)
         _conclude(console, findings, ready)
     return FINE if ready else PROBLEMS
+
+
+def _unfinished(host: Host) -> tuple[Receipt | None, tuple[Receipt, ...]]:
+    """The repair that was interrupted, and those that wait for their last step."""
+    if not host.store.names("receipts"):
+        return None, ()
+    from wizard.services import repairs
+
+    return repairs.interrupted(host), repairs.pending(host)
+
+
+def _tell(console: Console, began: Receipt | None, waiting: tuple[Receipt, ...]) -> None:
+    if began is None and not waiting:
+        return
+    from wizard.cli.fix import tell_interrupted, tell_pending
+
+    console.out()
+    if began is not None:
+        tell_interrupted(console, began)
+    tell_pending(console, waiting)
 
 
 def _list(console: Console) -> int:
