@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wizard.demo.machine import build
+from wizard.demo.machine import assemble, build
+from wizard.demo.spec import parse
 from wizard.host.commands import SystemCommands
 from wizard.host.files import SystemFiles
 from wizard.host.ports import Host
@@ -258,6 +259,7 @@ def test_more_than_the_machine_s_memory_is_refused(real: Host) -> None:
     assert valid(real, shm=f"{pages // 2}").shm == pages // 2
 
 
-def test_where_the_memory_is_not_told_any_size_will_do(host: Host) -> None:
+def test_where_the_memory_is_not_told_any_size_will_do() -> None:
+    host = assemble(parse('extends = "healthy"\n[files]\n"/proc/meminfo" = { absent = true }', "test"))
     assert host.files.read("/proc/meminfo") is None
     assert valid(host, shm="9t").shm == 9 * 1024**4

@@ -146,6 +146,22 @@ def test_only_the_library_is_missing() -> None:
     found = find(failing(machine.build("healthy"), Problem.NVML_LIBRARY_MISSING), "gpu.driver")
     assert "535.54.03" in found.detail
     assert "libnvidia-ml.so.1" in found.detail
+    assert "not installed" not in found.summary
+
+
+def test_a_chain_of_links_is_followed_to_the_version() -> None:
+    host = host_of(
+        '[files]\n"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1" = { link = "/opt/nvidia/libnvidia-ml.so.1" }\n'
+        '"/opt/nvidia/libnvidia-ml.so.1" = { link = "libnvidia-ml.so.580.159.04" }\n'
+        '"/opt/nvidia/libnvidia-ml.so.580.159.04" = { text = "simulated" }'
+    )
+    assert graphics.library(host) == ("/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "580.159.04")
+
+
+def test_a_gpu_whose_file_is_not_there_is_told_by_its_name() -> None:
+    host = host_of('[files]\n"/dev/nvidia0" = { absent = true }')
+    found = find(replace(host, gpus=Instead(host.gpus, report=GpuReport("535.54.03", "12.2", ()))), "gpu.device")
+    assert "/dev/nvidia0" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -182,7 +198,7 @@ def test_the_device_files_are_shown_when_they_are_in_the_way() -> None:
     host = host_of('[files]\n"/dev/nvidiactl" = { kind = "device", mode = 0o600 }\n"/dev/nvidia0" = { absent = true }')
     found = find(failing(host, Problem.NVML_PERMISSION), "gpu.driver")
     seen = {item.source: item.text for item in found.evidence}
-    assert (seen["/dev/nvidiactl"], seen["/dev/nvidia0"]) == ("other --", "missing --")
+    assert (seen["/dev/nvidiactl"], seen["/dev/nvidia0"]) == ("--", "not there")
 
 
 @pytest.mark.parametrize(

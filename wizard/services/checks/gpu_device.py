@@ -34,7 +34,13 @@ def _none(host: Host, report: GpuReport) -> Finding:
     """The module is loaded, but it could not set a card to work."""
     module = graphics.module(host)
     held = [card for card in graphics.cards(host) if card.driver == "nvidia"]
-    if module is not None and module.open:
+    there = {item.source: item.text for item in graphics.nodes(host)}
+    if module is not None and there["/dev/nvidia0"] != "rw":
+        advice = _(
+            "The driver's file /dev/nvidia0 is not there, or your user may not use it. Is the wizard running in a "
+            "container that was not given the GPU?"
+        )
+    elif module is not None and module.open:
         advice = _(
             "This is the open kind of the driver, which works with GPUs from Turing (RTX 20, GTX 16) on: for an older "
             "card install the other kind."
@@ -51,6 +57,7 @@ def _none(host: Host, report: GpuReport) -> Finding:
         evidence=(
             Evidence("NVML", "0 GPUs"),
             *((Evidence(graphics.MODULE, module.line),) if module is not None else ()),
+            *graphics.nodes(host),
             *(Evidence(f"{graphics.PCI}/{card.place}", card.driver) for card in held),
         ),
         causes=("no-devices",) if module is not None else (),

@@ -6,6 +6,8 @@ shows whether it was done.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
@@ -13,8 +15,6 @@ from wizard.model.i18n import N_, _
 from wizard.services import words
 from wizard.services.checks import graphics
 from wizard.services.checks.check import Check
-
-_NODES = ("nvidiactl", "nvidia0")
 
 
 def _run(host: Host) -> Finding:
@@ -46,13 +46,16 @@ def _explain(host: Host, trouble: Trouble) -> Finding:
         Evidence(graphics.LIBRARY, " ".join(library).strip() if library is not None else _("not found")),
         *seen,
     )
-    return CHECK.trouble(
+    found = CHECK.trouble(
         trouble,
         _("{advice} On the CPU alone you can take every step too, but training is very slow.").format(
             advice=advice or words.explain(trouble).advice
         ),
         causes=causes,
     )
+    if trouble.kind is Problem.NVML_LIBRARY_MISSING and module is not None:
+        return replace(found, summary=_("A part of the NVIDIA driver is missing: its library."))
+    return found
 
 
 _Reason = tuple[str, tuple[str, ...], tuple[Evidence, ...]]
@@ -125,27 +128,13 @@ def _mismatch(_host: Host, module: graphics.Module | None, library: _Library) ->
 
 
 def _permission(host: Host, _module: graphics.Module | None, _library: _Library) -> _Reason:
-    seen = _nodes(host)
+    seen = graphics.nodes(host)
     mode = next((line for line in graphics.text(host, _PARAMS).splitlines() if line.startswith("DeviceFileMode")), "")
     return "", ("nvml-permissions",), (*seen, *((Evidence(_PARAMS, mode),) if mode else ()))
 
 
 def _blocked(host: Host, _module: graphics.Module | None, _library: _Library) -> _Reason:
-    return "", ("nvml-blocked",), _nodes(host)
-
-
-def _nodes(host: Host) -> tuple[Evidence, ...]:
-    """The device files of the driver, and what this user may do with them."""
-    found = []
-    for name in _NODES:
-        try:
-            info = host.files.info(f"/dev/{name}")
-        except Trouble as trouble:
-            found.append(Evidence(f"/dev/{name}", trouble.text))
-            continue
-        rights = "".join(letter if may else "-" for letter, may in (("r", info.readable), ("w", info.writable)))
-        found.append(Evidence(info.path, f"{info.kind.value} {rights}"))
-    return tuple(found)
+    return "", ("nvml-blocked",), graphics.nodes(host)
 
 
 _PARAMS = "/proc/driver/nvidia/params"

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
+from wizard.model.finding import Evidence
+from wizard.model.i18n import _
+from wizard.model.machine import PathKind
 
 PCI = "/sys/bus/pci/devices"
 MODULE = "/proc/driver/nvidia/version"
@@ -41,6 +44,8 @@ _FOLDERS = (
 _EFI = "/sys/firmware/efi/efivars"
 _KEYS = ("/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der")
 """Where Debian and Ubuntu keep the public key with which this machine signs its own modules."""
+NODES = ("/dev/nvidiactl", "/dev/nvidia0")
+_MOST_LINKS = 8
 _SECONDS = 4.0
 
 
@@ -106,14 +111,38 @@ def library(host: Host) -> tuple[str, str] | None:
     for folder in _FOLDERS:
         path = f"{folder}/{LIBRARY}"
         try:
-            target = host.files.link(path)
-            there = target is not None or host.files.info(path).kind.value == "file"
+            end = _end_of(host, path)
+            there = host.files.info(end).kind is not PathKind.MISSING
         except Trouble:
             continue
         if there:
-            found = re.search(r"\.so\.(\d+(?:\.\d+)+)$", target or "")
+            found = re.search(r"\.so\.(\d+(?:\.\d+)+)$", end)
             return path, found[1] if found else ""
     return None
+
+
+def _end_of(host: Host, path: str) -> str:
+    """Where a chain of links leads."""
+    for _hop in range(_MOST_LINKS):
+        target = host.files.link(path)
+        if target is None:
+            break
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return path
+
+
+def nodes(host: Host) -> tuple[Evidence, ...]:
+    """The device files of the driver, and what this user may do with them."""
+    found = []
+    for path in NODES:
+        try:
+            info = host.files.info(path)
+        except Trouble as trouble:
+            found.append(Evidence(path, trouble.text))
+            continue
+        rights = "".join(letter if may else "-" for letter, may in (("r", info.readable), ("w", info.writable)))
+        found.append(Evidence(path, _("not there") if info.kind is PathKind.MISSING else rights))
+    return tuple(found)
 
 
 def modules(host: Host) -> frozenset[str]:
