@@ -15,7 +15,7 @@ from wizard.demo import machine
 from wizard.host.ports import Host
 from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import FileContent, KeyPlace
+from wizard.model.machine import FileContent, KeyPlace, Reached
 from wizard.model.secret import Secret
 from wizard.services import account
 from wizard.services.account import KeyState
@@ -236,6 +236,12 @@ class Answers:
 
     def takes_key(self, host: str) -> bool:
         return self._takes_key
+
+    def reach(self, host: str, proxy: str | None = None) -> Reached:
+        raise AssertionError("nobody knocks without a question")
+
+    def clock(self, host: str) -> float | None:
+        raise AssertionError("nobody asks for the time")
 
     def manifest(self, reference: ImageReference, key: Secret | None, arch: str = "amd64") -> Manifest:
         self.seen.append(key)

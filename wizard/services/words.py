@@ -213,7 +213,7 @@ _WORDS: dict[Problem, _Words] = {
     Problem.PACKAGES_CONFLICT: _Words(
         N_("Other packages would have to be removed for this, so nothing was changed."),
         N_("Look at the list below. If nobody needs these packages, remove them yourself, then try again."),
-        about=N_("These packages would have to be removed for this, so nothing was changed: {subject}"),
+        about=N_("Nothing was changed, because these packages would have to be removed for it: {subject}."),
     ),
     Problem.PACKAGE_UNKNOWN: _Words(
         N_("The package is not in any of the system's package sources."),
