@@ -88,7 +88,7 @@ def test_which_engines_take_a_proxy_in_their_file(versioned_engine: PrivateEngin
     info = real.build(versioned_engine.environ).engine.info()
     config = daemon_json.with_text(b'{"debug": true}\n', ("proxies", "https-proxy"), SECRET).decode()
     if not set_daemon_proxy.in_file(info):
-        with pytest.raises(CannotStart, match="directives don.t match any configuration option: https-proxy"):
+        with pytest.raises(CannotStart, match=r"directives don.t match any configuration option: https-proxy"):
             start(config, path=engine_path)
         return
     private = start(config, path=engine_path)

@@ -281,7 +281,8 @@ APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install")
             APT,
             (
                 "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (unattended-upgr)\n"
-                "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?"
+                "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), "
+                "is another process using it?"
             ),
             Problem.PACKAGES_LOCKED,
             "1234 (unattended-upgr)",
@@ -301,7 +302,8 @@ APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install")
         (
             APT,
             (
-                "W: GPG error: https://example.org InRelease: The following signatures couldn't be verified because the "
+                "W: GPG error: https://example.org InRelease: The following signatures couldn't be verified "
+                "because the "
                 "public key is not available: NO_PUBKEY DDCAE044F796ECB0\nE: The repository is not signed."
             ),
             Problem.PACKAGES_SOURCES,
