@@ -84,11 +84,14 @@ def find(text: str) -> tuple[Match, ...]:
     found: dict[str, Match] = {}
     tried: Counter[tuple[str, ...]] = Counter()
     for block in _from_both_ends(tuple(envelope.blocks(text))):
-        here = _named(block.squeezed(), rows)
-        while here and here[-1][0].id in found:  # only those before an open one matter: they may have its words
-            here.pop()
+        squeezed = block.squeezed()
+        still = _named(squeezed, [(row, pattern) for row, pattern in rows if row.id not in found])
+        if not still:
+            continue
+        until = rows.index(still[-1]) + 1  # only those before an open one matter: they may have its words
+        here = _named(squeezed, rows[:until])
         words = tuple(pattern for _row, pattern in here)
-        if not here or tried[words] >= IN_VAIN:
+        if tried[words] >= IN_VAIN:
             continue
         tried[words] += 1
         for match in _understood(block, here):
