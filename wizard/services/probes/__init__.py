@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wizard.services.probes import client, containers, daemon, places, registry
+from wizard.services.probes import client, containers, daemon, fit, places, registry
 from wizard.services.probes.probe import Probe
 
 ABOUT: Mapping[str, Probe] = {
@@ -28,6 +28,7 @@ ABOUT: Mapping[str, Probe] = {
     "port-in-use-host": places.port_in_use,
     "dockerd-already-running": places.another_dockerd,
     "limits-invalid": places.processors,
+    "cuda-too-new": fit.cuda_too_new,
     # the docker command and its settings
     "docker-cli-missing": client.program_missing,
     "gpus-flag-too-old": client.too_old_for_gpus,
@@ -59,4 +60,10 @@ GENERAL: Mapping[str, Probe] = {
     "shim-oom-score": daemon.rights_missing,
     "no-space-pull": places.disk_full,
     "daemon-disk-full": places.disk_full,
+    # what is here, and the GPU
+    "ngc-gpu-unsupported": fit.gpu_not_known,
+    "ngc-driver-too-old": fit.driver_too_old,
+    "nvml-unknown-error": fit.lost_in_container,
+    "ngc-shmem": fit.little_shared_memory,
+    "sigbus-shm": fit.little_shared_memory,
 }
