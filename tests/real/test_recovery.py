@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import images, service
 from tests.support.engine import PrivateEngine
+from tests.support.lab import LabHost
 from wizard.host import real
 from wizard.host.ports import Host
 from wizard.model.container import ContainerSpec
@@ -296,3 +297,23 @@ def test_a_second_wizard_says_who_is_at_work(machine: tuple[Host, PrivateEngine]
         assert looking.returncode == 0, "who only looks is not held up"
     assert engine.config_file.read_text() == CONFIG
     assert repairs.apply(host, planned(host, "register-runtime")).state is StepState.DONE
+
+
+# --- a host with systemd -----------------------------------------------------------------------------------------
+
+
+def test_sudo_s_ticket_serves_commands_that_ctrl_c_does_not_reach(lab_host: LabHost) -> None:
+    """They run in a process group of their own, in the session of the terminal on which the password was typed."""
+    lab_host.sh("usermod -aG docker sudopw")
+    with lab_host.login("sudopw") as person:
+        person.become_root("sudopw")
+        made = person.run("s2s-wizard fix restart-docker register-runtime --yes")
+        assert made.returncode == 0, made.said
+        assert "done, and checked" in made.said
+    assert [item["state"] for item in lab_host.receipts("sudopw")] == ["done", "done"]
+
+
+def test_five_restarts_in_a_minute_do_not_meet_systemd_s_limit(lab_host: LabHost) -> None:
+    for _number in range(5):
+        assert lab_host.fix("restart-docker").returncode == 0
+    assert lab_host.sh("systemctl is-active docker docker.socket").split() == ["active", "active"]
