@@ -67,6 +67,8 @@ def test_the_same_place_with_different_keys_is_a_conflict() -> None:
     assert apt_sources.conflicts((one, other)) == {}
     assert apt_sources.conflicts((one, one)) == {}
     assert list(apt_sources.conflicts((one, same, other)).values()) == [(one, same)], "a slash at the end is no matter"
+    assert apt_sources.conflicts((same, one)) == {}, "apt takes the key that comes later for both"
+    assert len(apt_sources.conflicts((same, one, same))) == 1
 
 
 @given(st.binary(max_size=300))
