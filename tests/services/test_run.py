@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wizard.demo import machine
+from wizard.demo import machine, spec
 from wizard.demo.commands import SimPrivilege
 from wizard.host.ports import Host
 from wizard.model.answers import Answers
@@ -119,6 +119,22 @@ def test_what_no_repair_solves() -> None:
     walk = Walk(at("no-gpu"), REPAIR)
     assert walk.code == 1
     assert (walk.last.step, walk.last.state) == (Step.REPAIRS, "failed")
+
+
+def test_a_registry_that_cannot_be_reached_is_told_by_the_pull_itself() -> None:
+    """The image may come from somewhere else; the check-up knows only NVIDIA's registry."""
+    text = 'extends = "healthy"\n[network]\nproblem = "dns-failure"\ntext = "no"'
+    walk = Walk(machine.assemble(spec.parse(text, "test"), pace=0), Answers())
+    assert walk.states["checkup"] == "done"
+    assert walk.states["pull"] == "failed"
+    assert walk.trouble is not None
+    assert walk.trouble.kind is Problem.DNS
+
+
+def test_a_proxy_that_docker_does_not_know_is_repaired_where_the_file_allows_it() -> None:
+    walk = Walk(at("behind-proxy"), Answers(accept=("set-daemon-proxy",)))
+    assert (walk.code, walk.states["repairs"], walk.states["pull"]) == (0, "done", "done")
+    assert Walk(at("behind-proxy"), Answers()).states["repairs"] == "declined"
 
 
 def test_without_a_gpu_on_the_processor_alone() -> None:

@@ -24,6 +24,7 @@ from wizard.model.journey import Journey, Step
 from wizard.model.receipt import Receipt
 from wizard.model.secret import Secret
 from wizard.services import account, checkup, container, image, journey, pull, repairs, words, workspace
+from wizard.services.checks.network_registry import HOST as REGISTRY
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -106,6 +107,7 @@ def run(host: Host, answers: Answers, yes: bool, emit: Emit = ignore, cancel: Ca
     return FINE
 
 
+_ABOUT_GPUS = ("gpu", "runtime", "toolkit", "cdi")
 _Outcome = tuple[str, str, int]
 
 
@@ -182,13 +184,22 @@ class _Walk:
         return checkup.run(self.host, emit=self.emit, cancel=self.cancel)
 
     def _blocking(self) -> list[Finding]:
-        """The findings that stand in the way of what the answers ask for: without GPUs, those about GPUs do not."""
+        """The findings that stand in the way of what the answers ask for."""
         return [
             finding
             for finding in self.findings
-            if finding.status in (Status.ERROR, Status.UNKNOWN)
-            and (self.workspace.gpus.any or finding.id.partition(".")[0] not in ("gpu", "runtime"))
+            if finding.status in (Status.ERROR, Status.UNKNOWN) and self._matters(finding)
         ]
+
+    def _matters(self, finding: Finding) -> bool:
+        """Without GPUs, what is about GPUs does not. The image may come from another registry than NVIDIA's, so the
+        network counts only where it can be repaired: the pull itself says whether it could fetch.
+        """
+        about = finding.id.partition(".")[0]
+        if about == "network":
+            from_nvidia = not self.answers.image or self.answers.image.startswith(f"{REGISTRY}/")
+            return bool(finding.fixes) and from_nvidia
+        return self.workspace.gpus.any or about not in _ABOUT_GPUS
 
     def _repairs(self) -> _Outcome:
         bad = self._blocking()
