@@ -104,17 +104,22 @@ class Hunt:
 
     @contextmanager
     def watching(self, pid: int) -> Iterator[None]:
-        """Looks through the arguments and environments of ``pid`` and of all that it starts, meanwhile."""
-        stop = threading.Event()
+        """Looks through the arguments and environments of ``pid`` and of all that it starts, meanwhile. Begins when
+        ``pid`` itself was seen, which a busy machine may not do before a short program has ended.
+        """
+        stop, seen = threading.Event(), threading.Event()
 
         def watch() -> None:
             while not stop.is_set():
                 for member in _family(pid):
                     self._process(member, pid)
+                if pid in self.seen_processes:
+                    seen.set()
                 stop.wait(0.01)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
+        seen.wait(5)
         try:
             yield
         finally:
