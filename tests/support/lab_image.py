@@ -35,7 +35,7 @@ _FILES = Path(__file__).with_name("lab_files")
 _REPOSITORY = Path(__file__).parents[2]
 _PACKAGES = (
     *("systemd", "systemd-sysv", "libpam-systemd", "dbus", "sudo", "python3", "procps", "iproute2"),
-    *("docker.io", "iptables", "busybox-static", "ca-certificates", "gpg", "gpg-agent"),
+    *("docker.io", "iptables", "busybox-static", "ca-certificates", "curl", "gpg", "gpg-agent"),
 )
 _KEPT = re.compile(
     r"^(docker\.io|containerd|runc|tini|iptables|lib(ip4tc|ip6tc|xtables|nfnetlink|nftnl|netfilter)\S*)_"

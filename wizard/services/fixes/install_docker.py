@@ -30,13 +30,15 @@ _DATA = "/var/lib/docker"
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that the plan depends on. ``names`` are what the package manager is asked for, ``new`` the packages that are
-    there afterwards and were not before, ``systemd`` tells whether that starts services here.
+    there afterwards and were not before, ``systemd`` tells whether that starts services here. ``listed`` tells that the
+    package manager knows the package already.
     """
 
     manager: str
     names: tuple[str, ...]
     new: tuple[str, ...]
     systemd: bool
+    listed: bool = True
 
 
 def plan(host: Host) -> Fix | None:
@@ -71,8 +73,15 @@ def gather(host: Host) -> Facts:
             subject="Docker Engine",
             hint=_("Take Docker's own packages instead: {command}").format(command="s2s-wizard fix install-docker-ce"),
         )
-    names, new = _wanted(host, choice) if manager == "apt" else ((choice.wanted,), _usual(host, choice))
-    return Facts(manager, names, new, has_systemd(host))
+    if manager != "apt":
+        return Facts(manager, (choice.wanted,), _usual(host, choice), has_systemd(host))
+    names = _known(host, choice)
+    if choice.wanted not in names:
+        # The lists were never read here, so apt cannot be asked; the first step reads them. What is asked for besides
+        # may not exist here, and apt removes nothing when it does not know one of the names.
+        bare = Choice(choice.wanted, brings=choice.brings)
+        return Facts(manager, (choice.wanted,), _usual(host, bare), has_systemd(host), listed=False)
+    return Facts(manager, names, simulate(host, names), has_systemd(host))
 
 
 def build(facts: Facts) -> Fix:
@@ -85,7 +94,7 @@ def build(facts: Facts) -> Fix:
             "package for it, which is updated with the rest of the system. (Docker's own, newer packages are the "
             "other choice: {other}.)"
         ).format(other="install-docker-ce"),
-        actions=commands(facts.manager, facts.names, facts.new, systemd=facts.systemd),
+        actions=commands(facts.manager, facts.names, facts.new, systemd=facts.systemd, strict=not facts.listed),
         check=docker_running.CHECK.id,
         undo_note=undo_note(facts.new),
         evidence=(Evidence(_("new packages"), " ".join(facts.new)),),
@@ -93,11 +102,18 @@ def build(facts: Facts) -> Fix:
 
 
 def commands(
-    manager: str, names: tuple[str, ...], new: tuple[str, ...], *, systemd: bool, own_list: str = ""
+    manager: str,
+    names: tuple[str, ...],
+    new: tuple[str, ...],
+    *,
+    systemd: bool,
+    own_list: str = "",
+    strict: bool = False,
 ) -> tuple[RunCommand, ...]:
     """Reads the lists of packages, installs ``names``, and starts the service where its package does not do that.
 
-    With ``own_list``, only that list is read anew. An undo removes ``new``.
+    With ``own_list``, only that list is read anew. apt calls a server that it cannot reach a warning; where the list is
+    needed (``strict``), it is an error. An undo removes ``new``.
     """
     refresh_why = _("Reads which packages there are.")
     install_why = _("Installs Docker Engine; no other package is changed or removed.")
@@ -106,7 +122,9 @@ def commands(
         only: tuple[str, ...] = ()
         if own_list:
             only = ("-o", f"Dir::Etc::sourcelist={own_list}", "-o", "Dir::Etc::sourceparts=-")
-            only += ("-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any")
+            only += ("-o", "APT::Get::List-Cleanup=0")
+        if own_list or strict:
+            only += ("-o", "APT::Update::Error-Mode=any")
         refresh: tuple[str, ...] = (*packages.APT, "update", *packages.APT_WAITS, *only)
         options = ("-y", "--no-install-recommends", "--no-remove", *packages.APT_WAITS, *packages.APT_KEEPS)
         install: tuple[str, ...] = (*packages.APT, "install", *options, *names)
@@ -181,9 +199,10 @@ def left_behind(host: Host) -> str:
     return _("Docker's images, containers and volumes in {folder} stay.").format(folder=_DATA)
 
 
-def _wanted(host: Host, choice: Choice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to ask apt for, and what it would install new."""
-    result = host.commands.run(("apt-cache", "policy", choice.wanted, *choice.also), timeout=_SIMULATE_SECONDS)
+def _known(host: Host, choice: Choice) -> tuple[str, ...]:
+    """The packages of the choice that apt could install as things stand."""
+    names = (choice.wanted, *choice.also)
+    result = host.commands.run(("apt-cache", "policy", *names), timeout=_SIMULATE_SECONDS)
     there: list[str] = []
     name = ""
     for line in result.stdout.splitlines():
@@ -191,11 +210,7 @@ def _wanted(host: Host, choice: Choice) -> tuple[tuple[str, ...], tuple[str, ...
             name = line.rstrip(":")
         elif line.split()[:1] == ["Candidate:"] and line.split()[1:] != ["(none)"]:
             there.append(name)
-    if choice.wanted not in there:
-        # The lists were never read here, so apt cannot be asked; the first step reads them.
-        return (choice.wanted,), _usual(host, choice)
-    names = (choice.wanted, *(name for name in choice.also if name in there))
-    return names, simulate(host, names)
+    return tuple(name for name in names if name in there)
 
 
 def _usual(host: Host, choice: Choice) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Emit, Line
 from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand, StepState
 from wizard.model.i18n import _
+from wizard.model.machine import CommandResult
 from wizard.model.receipt import CommandRun, Done, FileChange, Receipt
 from wizard.services import packages, words
 
@@ -119,18 +120,19 @@ class Work:
         self.note(before.with_done(CommandRun(action.argv, needs_root, None, undo)))
         try:
             if isinstance(action, HandOver):
-                code, said = self.host.terminal.run(action.argv), ""
+                result = CommandResult(action.argv, self.host.terminal.run(action.argv))
             else:
-                code, said = run(self.host, action, self._emit)
+                result = _run(self.host, action, self._emit)
         except Trouble as trouble:
             # One that took too long has been begun, and nobody knows how far it has come.
             if trouble.kind is not Problem.COMMAND_TIMEOUT:
                 self.note(before)
             raise
-        self.note(before.with_done(CommandRun(action.argv, needs_root, code, undo)))
-        if code != 0:
-            raise packages.failure(action.argv, said) or Trouble(
-                Problem.COMMAND_FAILED, said, subject=shlex.join(action.argv)
+        self.note(before.with_done(CommandRun(action.argv, needs_root, result.returncode, undo)))
+        if result.returncode != 0:
+            # apt passes on what dpkg said about its errors as ordinary output.
+            raise packages.failure(action.argv, f"{result.stdout}\n{result.stderr}") or Trouble(
+                Problem.COMMAND_FAILED, _said(result), subject=shlex.join(action.argv)
             )
 
     def end(self, state: StepState, reason: str) -> Receipt:
@@ -187,7 +189,12 @@ class Work:
 
 def run(host: Host, command: RunCommand, emit: Emit) -> tuple[int, str]:
     """Runs a command of a repair, telling its lines; its exit status and what it said about it."""
-    result = host.commands.run(
+    result = _run(host, command, emit)
+    return result.returncode, _said(result)
+
+
+def _run(host: Host, command: RunCommand, emit: Emit) -> CommandResult:
+    return host.commands.run(
         command.argv,
         root=command.needs_root,
         stdin=command.stdin,
@@ -195,7 +202,10 @@ def run(host: Host, command: RunCommand, emit: Emit) -> tuple[int, str]:
         timeout=command.timeout,
         on_line=lambda line: emit(Line(line)),
     )
-    return result.returncode, result.stderr.strip() or result.stdout.strip()
+
+
+def _said(result: CommandResult) -> str:
+    return result.stderr.strip() or result.stdout.strip()
 
 
 def run_noted(host: Host, command: RunCommand, emit: Emit) -> str:
