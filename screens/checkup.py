@@ -245,7 +245,6 @@ class CheckupScreen(StepScreen):
     def more_keys(self) -> Iterable[tuple[str, str]]:
         if isinstance(self.focused, Choices) and self.lines.findings:
             yield _("Up"), _("Results")
-        yield "r", _("Check again")
 
     def copyable(self) -> str:
         lines = []
