@@ -64,7 +64,10 @@ def become_root(call: Call) -> None:
         raise Trouble(Problem.ROOT_NEEDED, evidence=(Evidence(_("To be typed first"), " ".join(argv)),))
     call.console.say(_("Administrator rights are needed: {command}").format(command=" ".join(argv)))
     if host.terminal.run(argv) != 0 or host.privilege.access() not in (RootAccess.ROOT, RootAccess.READY):
-        raise Trouble(Problem.ROOT_NEEDED)
+        raise Trouble(
+            Problem.ROOT_NEEDED,
+            hint=_("If you may not use sudo on this machine, only its administrator can do this step."),
+        )
 
 
 def gpus_or_none(host: Host) -> GpuReport | None:

@@ -103,13 +103,18 @@ def build(facts: Facts) -> Fix:
         check=docker_access.CHECK.id,
         effect=Effect.AFTER_LOGIN,
         touches=facts.stopped,
-        touches_note=_("To go on at once, without logging out: {command}").format(command=GO_ON),
+        touches_note=go_on(),
         undo_note=_("Undo takes {user} out of the group. Terminals that are open keep the right until logout.").format(
             user=facts.user
         ),
         evidence=(Evidence(_("groups in the group file"), " ".join(facts.groups) or _("none")),),
         closing=facts.closing,
     )
+
+
+def go_on(_host: Host | None = None) -> str:
+    """How to use the right before the next login."""
+    return _("To go on at once, without logging out: {command}").format(command=GO_ON)
 
 
 def left_behind(host: Host) -> str:
@@ -124,4 +129,4 @@ def _lists(host: Host, path: str, name: str) -> bool:
     return content is not None and re.search(rf"^{re.escape(name)}:".encode(), content.data, re.MULTILINE) is not None
 
 
-REPAIR = Repair(id=ID, plan=plan, left_behind=left_behind)
+REPAIR = Repair(id=ID, plan=plan, left_behind=left_behind, meanwhile=go_on)

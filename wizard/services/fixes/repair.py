@@ -28,7 +28,8 @@ class Repair:
     ``Trouble`` where it cannot be done. ``take_effect`` are the commands that make files count which were put back:
     they are asked for anew, because a process that a receipt names may be gone. ``left_behind`` says, after an undo,
     what is still in effect nevertheless, "" for nothing; translated. ``check`` is the proof of a repair that no line of
-    the check-up shows.
+    the check-up shows. ``meanwhile`` says how to go on until a repair takes effect that counts only later; "" for
+    nothing, translated.
     """
 
     id: str
@@ -36,3 +37,4 @@ class Repair:
     take_effect: Callable[[Host], tuple[RunCommand, ...]] = nothing_to_run
     left_behind: Callable[[Host], str] = nothing_left
     check: Check | None = None
+    meanwhile: Callable[[Host], str] = nothing_left

@@ -24,7 +24,9 @@ _POLL_SECONDS = 0.2
 def prove(host: Host, receipt: Receipt, cancel: Cancel | None = None) -> tuple[StepState, str]:
     """How the repair ended (``FAILED`` when its check does not pass), and why it did not end well."""
     if receipt.effect is Effect.AFTER_LOGIN:
-        return StepState.NOT_VERIFIED, _("It takes effect after you have logged in again.")
+        later = _("It takes effect after you have logged in again.")
+        until = next((repair.meanwhile(host) for repair in ALL if repair.id == receipt.fix), "")
+        return StepState.NOT_VERIFIED, f"{later} {until}".strip()
     if receipt.effect is Effect.AFTER_REBOOT:
         return StepState.NOT_VERIFIED, _("It takes effect after the next start of the machine.")
     check = _check(receipt)
