@@ -82,6 +82,14 @@ def test_what_cannot_be_looked_at_is_not_proved_and_the_reason_is_said(name: str
     )
 
 
+def test_what_keeps_docker_from_starting_comes_before_what_the_text_says() -> None:
+    found = explain.run(machine.build("old-override"), UNKNOWN_RUNTIME)
+    item = only(found, "runtime-unknown")
+    assert (item.confirmed, item.fixes) == (OPEN, ())
+    assert "docker.unit" in [finding.id for finding in item.instead]
+    assert explain.repairs_for(found) == ("repair-drop-in",)
+
+
 def test_without_probing_nothing_is_asked_of_the_machine() -> None:
     host = machine.build("unknown-runtime")
     untouched = replace(host, engine=None, files=None, commands=None, gpus=None)  # type: ignore[arg-type]

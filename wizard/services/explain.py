@@ -37,6 +37,8 @@ SECONDS = 5.0
 """How long a probe may take."""
 
 _FIXES = Path(__file__).with_name("fixes")
+_SERVICE = "docker.running"
+_WHY_STOPPED = ("docker.config", "docker.unit")
 
 
 class Confirmed(str, Enum):
@@ -192,7 +194,9 @@ def _deciding(cause: str) -> tuple[str, ...]:
 
 
 def _check(host: Host, matches: tuple[Match, ...], emit: Emit, cancel: Cancel | None) -> dict[str, Finding]:
-    """The findings of the checks that decide one of the causes, and of all that these require."""
+    """The findings of the checks that decide one of the causes, and of all that these require. Where the service is one
+    of those, also of the checks that know why it does not start.
+    """
     from wizard.services import checks, checkup
 
     todo = [id_ for match in matches for id_ in _deciding(match.cause.id)]
@@ -202,6 +206,7 @@ def _check(host: Host, matches: tuple[Match, ...], emit: Emit, cancel: Cancel | 
         if id_ not in ids:
             ids.add(id_)
             todo.extend(checks.by_id(id_).requires)
+            todo.extend(_WHY_STOPPED if id_ == _SERVICE else ())
     if not ids:
         return {}
     ordered = [check.id for check in checks.ALL if check.id in ids]
@@ -273,7 +278,8 @@ def _settled(match: Match, findings: dict[str, Finding], proof: Proof | None) ->
     if deciding and all(finding.status not in (Status.SKIPPED, Status.UNKNOWN) for finding in deciding):
         return _explanation(match, Confirmed.NO, _seen_by(deciding), (), instead=instead)
     evidence = proof.evidence if proof is not None else _seen_by(instead or deciding)
-    return _explanation(match, Confirmed.NOT_PROBED, evidence, cause.fixes, _note_of(proof), instead)
+    first = any(_known(finding.fixes) for finding in instead)  # then nothing can be said about this one before
+    return _explanation(match, Confirmed.NOT_PROBED, evidence, () if first else cause.fixes, _note_of(proof), instead)
 
 
 def _wrong(findings: dict[str, Finding]) -> tuple[Finding, ...]:
