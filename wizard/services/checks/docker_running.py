@@ -161,7 +161,7 @@ def _failed(
         seen = (Evidence(" ".join(_JOURNAL), said), *seen)
     if limit:
         detail = _(
-            "{detail} After three tries in a minute the system refuses the next one, until it is told to forget them."
+            "After three tries in a minute the system refuses the next one, until it is told to forget them. {detail}"
         ).format(detail=detail)
     other = _other_daemon(host)
     if other:
