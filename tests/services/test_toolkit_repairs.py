@@ -205,7 +205,8 @@ PLACE = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64 /"
             ["nvidia-docker"],
         ),
         ({"nvidia-docker": f"deb {PLACE}", "mine": f"deb [signed-by=/k] {PLACE}"}, ["nvidia-docker"]),
-        ({"mine": f"deb {PLACE}", "nvidia-container-toolkit": f"deb [signed-by=/k] {PLACE}"}, None),
+        ({"zz-mine": f"deb {PLACE}", "nvidia-container-toolkit": f"deb [signed-by=/k] {PLACE}"}, None),
+        ({"mine": f"deb {PLACE}", "nvidia-container-toolkit": f"deb [signed-by=/k] {PLACE}"}, []),
         (
             {
                 "nvidia-docker": f"deb {PLACE}\ndeb http://example.org/x stable main",

@@ -279,8 +279,8 @@ def test_contradicting_lists_are_found_and_others_are_left_alone() -> None:
     host = with_files(
         machine.build("healthy"),
         {
-            f"{folder}/a.list": "deb https://example.org/x stable main",
-            f"{folder}/b.sources": "Types: deb\nURIs: https://example.org/x/\nSuites: stable\nSigned-By: /k.gpg\n",
+            f"{folder}/a.sources": "Types: deb\nURIs: https://example.org/x/\nSuites: stable\nSigned-By: /k.gpg\n",
+            f"{folder}/b.list": "deb https://example.org/x stable main",
             f"{folder}/c.list.disabled": "deb https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH) /",
         },
     )
