@@ -136,12 +136,12 @@ def test_docker_s_own_packages_come_from_a_source_whose_key_is_checked(bare: Lab
     places = ("/etc/apt", "/usr/share/keyrings")
     files = bare.snapshot(*places)
 
-    settings = bare.sh("cat /root/.config/s2s-wizard/config.toml")
-    bare.put("/root/.config/s2s-wizard/config.toml", settings.replace('fingerprint = "', 'fingerprint = "0'))
+    settings = bare.sh("cat ~/.config/s2s-wizard/config.toml")
+    bare.put("~/.config/s2s-wizard/config.toml", settings.replace('fingerprint = "', 'fingerprint = "0'))
     refused = bare.fix("install-docker-ce")
     assert refused.returncode == 2, refused
     assert "not the key that signs" in refused.said
-    bare.put("/root/.config/s2s-wizard/config.toml", settings)
+    bare.put("~/.config/s2s-wizard/config.toml", settings)
 
     assert entry(bare, "install-docker-ce", "root")["state"] == "done"
     assert packages(bare) - before >= {"docker-ce", "docker-ce-cli", "containerd.io"}
@@ -193,12 +193,12 @@ gpg="gpg --homedir /srv/keys --batch --yes"
 $gpg --pinentry-mode loopback --passphrase '' --quick-generate-key docker@localhost rsa2048 sign never 2>/dev/null
 $gpg --clearsign -o InRelease Release 2>/dev/null
 $gpg --armor --export docker@localhost >/srv/own/gpg
-mkdir -p /root/.config/s2s-wizard
+mkdir -p ~/.config/s2s-wizard
 {{
     printf '[packages.docker]\\nurl = "http://127.0.0.1:8124"\\n'
     printf 'key = "http://127.0.0.1:8124/gpg"\\nfingerprint = "%s"\\n' \\
         $($gpg --with-colons --fingerprint docker@localhost | grep ^fpr: | cut -d: -f10)
-}} >/root/.config/s2s-wizard/config.toml
+}} >~/.config/s2s-wizard/config.toml
 systemd-run -q --collect --unit=own python3 -m http.server 8124 --bind 127.0.0.1 --directory /srv/own
 """
 

@@ -132,7 +132,9 @@ class LabHost:
         return receipts
 
     def put(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
-        """Writes a file of root's, and its folders."""
+        """Writes a file of root's, and its folders; ``~`` is root's home."""
+        if path.startswith("~/"):
+            path = self.sh("echo ~").strip() + path[1:]
         data = text.encode() if isinstance(text, str) else text
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as out:

@@ -65,7 +65,7 @@ class Vendor:
     def settings(self, fingerprint: str = "") -> None:
         """Names this source in root's settings of the wizard."""
         self.host.put(
-            "/root/.config/s2s-wizard/config.toml",
+            "~/.config/s2s-wizard/config.toml",
             f'[packages.nvidia]\nurl = "{URL}/deb"\nkey = "{URL}/gpgkey"\n'
             f'fingerprint = "{fingerprint or self.fingerprint}"\n',
         )
