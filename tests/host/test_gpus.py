@@ -54,6 +54,7 @@ class Nvml:
             "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=6 * GIB, free=0, used=0),
             "nvmlDeviceGetCudaComputeCapability": (7, 5),
             "nvmlDeviceGetMigMode": [1, 0],
+            "nvmlDeviceGetPersistenceMode": 1,
             "nvmlDeviceGetUUID": self._text("GPU-aa"),
         }.get(name)
 
@@ -67,7 +68,7 @@ def test_a_report(texts: type[str] | type[bytes]) -> None:
     report = NvmlGpus(nvml).report()
 
     assert (report.driver, report.cuda) == ("535.54.03", "12.2")
-    assert report.gpus[1] == Gpu(1, "NVIDIA GeForce RTX 2060", 6 * GIB, (7, 5), "GPU-aa", mig=True)
+    assert report.gpus[1] == Gpu(1, "NVIDIA GeForce RTX 2060", 6 * GIB, (7, 5), "GPU-aa", mig=True, persistent=True)
     assert nvml.open == 0
 
 
@@ -97,7 +98,7 @@ def test_a_driver_that_does_not_start(code: int, kind: Problem) -> None:
 
 @pytest.mark.parametrize("code", [3, 13])
 def test_a_reading_that_is_not_offered_is_left_empty(code: int) -> None:
-    missing = ("MemoryInfo", "CudaComputeCapability", "MigMode", "UUID")
+    missing = ("MemoryInfo", "CudaComputeCapability", "MigMode", "PersistenceMode", "UUID")
     nvml = Nvml(**{f"nvmlDeviceGet{name}": code for name in missing}, nvmlSystemGetCudaDriverVersion_v2=code)
     report = NvmlGpus(nvml).report()
 

@@ -21,7 +21,7 @@ class SimGpus:
             driver=driver.version,
             cuda=driver.cuda,
             gpus=tuple(
-                Gpu(number, gpu.name, gpu.memory, _capability(gpu.capability), gpu.uuid)
+                Gpu(number, gpu.name, gpu.memory, _capability(gpu.capability), gpu.uuid, persistent=gpu.persistent)
                 for number, gpu in enumerate(self._spec.gpus)
             ),
         )

@@ -108,6 +108,7 @@ class Gpu:
     memory: int
     capability: str
     uuid: str
+    persistent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

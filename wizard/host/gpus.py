@@ -83,6 +83,7 @@ class NvmlGpus:
         memory = self._ask("nvmlDeviceGetMemoryInfo", device, optional=None)
         capability = self._ask("nvmlDeviceGetCudaComputeCapability", device, optional=None)
         mig = self._ask("nvmlDeviceGetMigMode", device, optional=None)
+        persistent = self._ask("nvmlDeviceGetPersistenceMode", device, optional=None)
         return Gpu(
             index=index,
             name=_text(self._ask("nvmlDeviceGetName", device)),
@@ -90,6 +91,7 @@ class NvmlGpus:
             capability=(int(capability[0]), int(capability[1])) if capability else None,
             uuid=_text(self._ask("nvmlDeviceGetUUID", device, optional="")),
             mig=bool(mig and mig[0] == 1),
+            persistent=None if persistent is None else bool(persistent),
         )
 
     def _ask(self, function: str, *arguments: object, any_error: bool = False, **default: object) -> Any:

@@ -283,6 +283,8 @@ class Gpu:
     capability: tuple[int, int] | None
     uuid: str = ""
     mig: bool = False
+    persistent: bool | None = None
+    """whether the driver keeps the GPU set up while nobody uses it; None where it does not say"""
 
 
 @dataclass(frozen=True, slots=True)

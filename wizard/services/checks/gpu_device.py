@@ -25,7 +25,9 @@ def _run(host: Host) -> Finding:
         Status.OK,
         summary,
         _("The GPU does the computing. Its compute capability decides which images can use it."),
-        evidence=(Evidence("NVML", "\n".join(f"GPU {gpu.index}: {_describe(gpu)}" for gpu in report.gpus)),),
+        evidence=(
+            Evidence("NVML", "\n".join(f"GPU {gpu.index}: {_describe(gpu)}{_rests(gpu)}" for gpu in report.gpus)),
+        ),
         facts={"report": report},
     )
 
@@ -63,6 +65,13 @@ def _none(host: Host, report: GpuReport) -> Finding:
         causes=("no-devices",) if module is not None else (),
         facts={"report": report},
     )
+
+
+def _rests(gpu: Gpu) -> str:
+    """Without persistence mode the first program after a pause waits seconds for the GPU: good to know, no more."""
+    if gpu.persistent is None:
+        return ""
+    return _(", persistence mode on") if gpu.persistent else _(", persistence mode off")
 
 
 def _describe(gpu: Gpu) -> str:
