@@ -159,7 +159,7 @@ def not_here(error: CannotStart) -> NoReturn:
     """Skips loudly, or fails where the real thing is compulsory."""
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{REQUIRE}=1, but {error}", pytrace=False)
-    pytest.skip(f"NOT TESTED on a real Docker Engine: {error}")
+    pytest.skip(f"NOT TESTED for real: {error}")
 
 
 @pytest.fixture(scope="session")
