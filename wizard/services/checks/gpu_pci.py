@@ -30,7 +30,7 @@ def _run(host: Host) -> Finding:
         )
     found = graphics.cards(host)
     seen = tuple(
-        Evidence(f"{graphics.PCI}/{card.place}", f"10de:{card.device[2:]}, {card.driver or _('no driver')}")
+        Evidence(f"{graphics.PCI}/{card.place}", f"10de:{card.device[2:]}, " + (card.driver or _("no driver")))
         for card in found
     )
     holders = {card.driver for card in found}

@@ -143,8 +143,8 @@ def _about_containers(inside: str) -> str:
 
 
 def _shown(proxies: Proxies) -> str:
-    none = f", {_('not for')}: {proxies.none}" if proxies.none else ""
-    return f"{redact(proxies.https) or _('no proxy')}{none}"
+    none = ", " + _("not for") + f": {proxies.none}" if proxies.none else ""
+    return (redact(proxies.https) or _("no proxy")) + none
 
 
 CHECK = Check(

@@ -120,4 +120,4 @@ def _seen(there: ContainerInfo) -> Evidence:
     seen = own_containers.told(there)
     if there.state != "exited" or there.error:
         return seen
-    return Evidence(seen.source, f"{seen.text} {_('(exit status {code})').format(code=there.exit_code)}")
+    return Evidence(seen.source, seen.text + " " + _("(exit status {code})").format(code=there.exit_code))
