@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import copy
 import dataclasses
+import gc
+import itertools
 import json
 import pickle
+import re
 import string
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -91,6 +94,109 @@ def test_secrets_that_overlap_are_all_found(before: str, values: list[str]) -> N
 @given(st.text(string.whitespace + "\"'<>=:,;()[]{}|", max_size=5), st.one_of(PERSONAL, LEGACY))
 def test_an_unknown_key_is_found_by_its_shape(edge: str, key: str) -> None:
     assert key not in redact(f"before {edge}{key}{edge} after")
+
+
+# --- eight characters in a row are too many ---
+
+
+def _spelled(value: str) -> dict[str, str]:
+    """The key in the ways that it could be written down."""
+    login = f"$oauthtoken:{value}"
+    engine = json.dumps({"username": "$oauthtoken", "password": value, "serveraddress": "nvcr.io"})
+    return {
+        "plain": value,
+        "url": quote(value, safe=""),
+        "json": json.dumps({"password": value}),
+        "json in json": json.dumps(json.dumps({"x": value})),
+        "base64": base64.b64encode(value.encode()).decode(),
+        "base64 of login": base64.b64encode(login.encode()).decode(),
+        "base64url of the engine's login": base64.urlsafe_b64encode(engine.encode()).decode(),
+        "base64 in lines": base64.encodebytes(engine.encode()).decode(),
+    }
+
+
+def _readable(text: str) -> Iterator[str]:
+    """``text`` and whatever a reader could decode from what is left in it, line ends taken out or not."""
+    for read in (text, "".join(text.split())):
+        yield read
+        for part in re.findall(r"[A-Za-z0-9+/_-]{4,}", read):
+            for start in range(4):
+                piece = part[start:].replace("-", "+").replace("_", "/")
+                yield base64.b64decode(piece[: len(piece) // 4 * 4]).decode("latin-1")
+
+
+def _too_much(value: str, text: str) -> set[str]:
+    """The pieces of eight characters of ``value`` that can be read from ``text``."""
+    pieces = {value[place : place + 8] for place in range(len(value) - 7)}
+    return {piece for read in _readable(text) for piece in pieces if piece in read}
+
+
+@pytest.mark.parametrize("way", _spelled("x"))
+@given(AROUND, st.one_of(PERSONAL, LEGACY), AROUND)
+def test_no_eight_characters_of_a_key_are_left_however_it_is_spelled(
+    way: str, before: str, value: str, after: str
+) -> None:
+    secret = Secret(value)
+
+    assert not _too_much(value, redact(f"{before} {_spelled(value)[way]} {after}"))
+    assert secret
+
+
+@given(
+    st.one_of(PERSONAL, LEGACY),
+    st.sampled_from(["plain", "url", "base64", "base64 of login"]),
+    st.lists(st.integers(1, 100), max_size=20),
+    st.sampled_from(["\n", "\r\n", "', '", "│\n│ ", " \\\n    ", '",\n"']),
+)
+def test_nor_when_it_is_broken_over_lines_and_chunks(value: str, way: str, cuts: list[int], between: str) -> None:
+    secret, whole = Secret(value), _spelled(value)[way]
+    places = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
+    chunks = [whole[first:last] for first, last in itertools.pairwise(places)]
+    left = redact(f"before {between.join(chunks)} after")
+
+    assert not _too_much(value, left)
+    assert not _too_much(value, left.replace(between, ""))
+    assert left.startswith("before ")
+    assert left.endswith(" after")
+    assert secret
+
+
+@given(st.one_of(PERSONAL, LEGACY), st.integers(8, 40), st.integers(0, 60))
+def test_nor_a_piece_of_it(value: str, length: int, start: int) -> None:
+    secret = Secret(value)
+
+    assert not _too_much(value, redact(f"cut off: {value[start : start + length]}"))
+    assert secret
+
+
+@given(st.sampled_from(["base64", "base64 of login", "plain", "url", "json"]), st.one_of(PERSONAL, LEGACY))
+def test_nor_of_a_key_that_nobody_holds(way: str, value: str) -> None:
+    if way == "base64" and not value.startswith("nvapi-"):
+        return  # nothing tells an old key in base64 from any other text
+    assert not _too_much(value, redact(f"seen: {_spelled(value)[way]} end"))
+
+
+@pytest.mark.parametrize("way", _spelled("x"))
+def test_what_is_looked_for_would_be_found(way: str) -> None:
+    value = "nvapi-" + "Zq7_kM2x" * 8
+
+    assert _too_much(value, f"seen: {_spelled(value)[way]} end")
+
+
+def test_a_secret_is_masked_as_long_as_it_exists() -> None:
+    secret = Secret("a mirror's own password")
+
+    assert redact("with a mirror's own password") == f"with {MASK}"
+    del secret
+    gc.collect()
+    assert redact("with a mirror's own password") == "with a mirror's own password"
+
+
+def test_words_are_not_pieces_of_a_password() -> None:
+    secret = Secret("registry-password")
+
+    assert redact("the registry wants a password") == "the registry wants a password"
+    assert secret
 
 
 @given(AROUND)

@@ -15,7 +15,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from wizard.host import log
 from wizard.host.files import typed, write_whole
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
@@ -59,6 +58,7 @@ class Keys:
         self._file = _KeyFile(Path(config_folder, FILE))
         self._keyring = _Keyring()
         self._session: Secret | None = None
+        self._seen: set[Secret] = set()  # what exists is masked by its value everywhere
 
     def places(self) -> tuple[KeyStoreInfo, ...]:
         """Every place, in the order in which a key is looked for."""
@@ -82,7 +82,7 @@ class Keys:
             with contextlib.suppress(Trouble):
                 key = look()
                 if key is not None:
-                    log.hide(key)
+                    self._seen.add(key)
                     return key, place
         return None
 
@@ -92,7 +92,7 @@ class Keys:
         Afterwards no other place of ours holds one: an older key there could be found first. Raises ``BAD_INPUT`` for
         the environment, which belongs to the user.
         """
-        log.hide(key)
+        self._seen.add(key)
         if place is KeyPlace.ENVIRONMENT:
             raise Trouble(Problem.BAD_INPUT, subject=place.value)
         if place is KeyPlace.KEYRING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from wizard.host.files import typed
-from wizard.model.secret import Secret, redact
+from wizard.model.secret import redact
 
 SIZE = 1_000_000
 """Bytes after which a new file is begun; two older ones are kept."""
@@ -71,25 +71,8 @@ def start(state_folder: str, file: str | None = None) -> Log:
     return Log(path, handler, logging.DEBUG if file else logging.INFO)
 
 
-def hide(secret: Secret) -> None:
-    """From now on masks ``secret`` by its value, whatever its shape. Called by the key store for every key that
-    passes through it.
-    """
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler.formatter, Redacting):
-            handler.formatter.hide(secret)
-
-
 class Redacting(logging.Formatter):
     """Masks keys in the finished text: the message with its arguments, the exception, the stack."""
-
-    def __init__(self, form: str) -> None:
-        super().__init__(form)
-        self._secrets: frozenset[Secret] = frozenset()
-
-    def hide(self, secret: Secret) -> None:
-        """Masks ``secret`` too."""
-        self._secrets |= {secret}
 
     def format(self, record: logging.LogRecord) -> str:
         try:
@@ -100,7 +83,7 @@ class Redacting(logging.Formatter):
         finally:
             # The formatted traceback is kept in the record, for other handlers; it is not redacted there.
             record.exc_text = None
-        return redact(text, self._secrets)
+        return redact(text)
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
