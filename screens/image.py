@@ -19,6 +19,7 @@ from wizard.model.journey import Step
 
 if TYPE_CHECKING:
     from wizard.services.image import Advice, ImagePlan
+    from wizard.services.image import Choice as Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,7 @@ class ImageScreen(StepScreen):
         from wizard.services import account, image
 
         host = self.session.host
-        try:
-            report = host.gpus.report()
-        except Trouble:
-            report = None
-        advice = image.recommend(report)
+        advice = image.for_machine(host)
         chosen = wanted or (advice.recommended.image if advice.recommended else "")
         if not chosen and advice.alternatives:
             chosen = advice.alternatives[0].image
@@ -77,13 +74,13 @@ class ImageScreen(StepScreen):
             blocks += [
                 Item(_("Recommended: {image}").format(image=best.image), Status.OK, style="bold"),
                 Gap(),
-                Para(best.reason),
+                *_about(best),
             ]
         elif looked.image:
             blocks += [Item(_("Your choice: {image}").format(image=looked.image), Status.INFO, style="bold"), Gap()]
-            reason = next((choice.reason for choice in advice.alternatives if choice.image == looked.image), "")
-            if reason:
-                blocks.append(Para(reason))
+            for choice in advice.alternatives:
+                if choice.image == looked.image:
+                    blocks += _about(choice)
         else:
             blocks.append(Item(_("No image is known to work on this GPU."), Status.WARNING, style="bold"))
         blocks += [Item(line, Status.INFO) for line in advice.advice]
@@ -127,7 +124,7 @@ class ImageScreen(StepScreen):
             self.session,
             _("Which image?"),
             [Choice(option.image, option.tag) for option in options],
-            {option.image: option.reason for option in options},
+            {option.image: "\n".join(block.text for block in _about(option)) for option in options},
             self._looked.image if self._looked else "",
         )
 
@@ -165,6 +162,14 @@ class ImageScreen(StepScreen):
 
         nothing = not self.journey.receipts and not repairs.offered(self.session.findings)
         self.go(Step.CHECKUP if nothing else Step.REPAIRS)
+
+
+def _about(choice: Option) -> list[Para]:
+    """Why, and how sure that is."""
+    from wizard.services import image
+
+    sure = image.sure(choice)
+    return [Para(choice.reason), *([Para(sure)] if sure else [])]
 
 
 def _sizes(plan: ImagePlan) -> Sequence[Block]:

@@ -54,6 +54,7 @@ class Nvml:
             "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=6 * GIB, free=0, used=0),
             "nvmlDeviceGetCudaComputeCapability": (7, 5),
             "nvmlDeviceGetMigMode": [1, 0],
+            "nvmlDeviceGetMaxMigDeviceCount": 0,
             "nvmlDeviceGetPersistenceMode": 1,
             "nvmlDeviceGetUUID": self._text("GPU-aa"),
         }.get(name)
@@ -70,6 +71,29 @@ def test_a_report(texts: type[str] | type[bytes]) -> None:
     assert (report.driver, report.cuda) == ("535.54.03", "12.2")
     assert report.gpus[1] == Gpu(1, "NVIDIA GeForce RTX 2060", 6 * GIB, (7, 5), "GPU-aa", mig=True, persistent=True)
     assert nvml.open == 0
+
+
+def test_the_parts_of_a_divided_gpu_are_listed_whatever_their_numbers() -> None:
+    class Divided(Nvml):
+        def _answer(self, name: str, *arguments: Any) -> Any:
+            if name == "nvmlDeviceGetMaxMigDeviceCount":
+                return 7
+            if name == "nvmlDeviceGetMigDeviceHandleByIndex":
+                if arguments[1] not in (0, 4):
+                    raise pynvml.NVMLError(6)  # no such part
+                return f"part {arguments[1]}"
+            if name == "nvmlDeviceGetName" and isinstance(arguments[0], str):
+                return "NVIDIA A100-SXM4-40GB MIG 3g.20gb"
+            if name == "nvmlDeviceGetUUID" and isinstance(arguments[0], str):
+                return f"MIG-{arguments[0][-1]}"
+            return super()._answer(name, *arguments)
+
+    (gpu,) = NvmlGpus(Divided()).report().gpus
+    assert gpu.mig
+    assert [(item.name, item.memory, item.uuid) for item in gpu.instances] == [
+        ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", 6 * GIB, "MIG-0"),
+        ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", 6 * GIB, "MIG-4"),
+    ]
 
 
 @pytest.mark.parametrize(

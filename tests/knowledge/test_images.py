@@ -60,7 +60,7 @@ def test_there_is_exactly_one_rule_for_everything(capability: Capability, driver
     assert all(capability < item.capability for item in following)
     rule = family.rule(tuple(driver))
     assert rule.driver <= tuple(driver)
-    assert bool(rule.tag) == bool(rule.confidence)
+    assert rule.reason
 
 
 def test_families_and_rules_begin_at_zero_and_rise() -> None:
@@ -98,7 +98,7 @@ def test_every_tag_that_a_rule_names_is_known() -> None:
     }
     assert named <= {image.tag for image in images.images}
     assert all(rule.tag not in rule.alternatives for family in images.families for rule in family.rules)
-    assert all(version(family.wanted_driver) for family in images.families if any(rule.tag for rule in family.rules))
+    assert all(bool(family.best) == any(rule.tag for rule in family.rules) for family in images.families)
 
 
 def test_the_table_is_whole() -> None:
@@ -111,8 +111,14 @@ def test_the_table_is_whole() -> None:
         assert image.image == f"nvcr.io/nvidia/tensorflow:{image.tag}"
         assert version(image.driver)
         assert image.source
-        assert (6, 0) <= image.proven <= image.newest
+        assert image.proven <= image.likely <= image.newest
+        assert image.proven == (0, 0) or image.proven >= (6, 0)
+        assert set(image.boards) <= images_known_boards()
         assert all(version(branch) for branch in image.forward)
+
+
+def images_known_boards() -> frozenset[str]:
+    return load().data_center
 
 
 def test_newer_images_never_ask_for_older_drivers() -> None:
@@ -151,6 +157,55 @@ def test_data_center_boards_are_known_by_name(name: str, expected: bool) -> None
 )
 def test_forward_compatibility_is_by_branch(driver: str, data_center: bool, expected: bool) -> None:
     assert load().tagged("22.12-tf1-py3").runs_with(version(driver), data_center=data_center) is expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "driver", "board", "expected"),
+    [
+        ("19.05-py3", "384.111", "Tesla V100-SXM2-16GB", True),
+        ("19.05-py3", "384.81", "Tesla V100-SXM2-16GB", False),
+        ("19.05-py3", "384.111", "Tesla P6", False),
+        ("19.05-py3", "384.145", "GeForce GTX 1080", False),
+        ("19.10-py3", "396.44", "Tesla P6", True),
+        ("20.11-tf1-py3", "450.80.02", "NVIDIA A100-SXM4-40GB", True),
+        ("20.11-tf1-py3", "450.80.02", "GeForce RTX 2080", False),
+    ],
+)
+def test_forward_compatibility_is_for_the_boards_that_are_named(
+    tag: str, driver: str, board: str, expected: bool
+) -> None:
+    images = load()
+    assert images.runs(images.tagged(tag), version(driver), board) is expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "capability", "expected"),
+    [
+        ("19.05-py3", (7, 5), "confirmed"),
+        ("20.03-tf1-py3", (7, 5), "likely"),
+        ("20.11-tf1-py3", (8, 6), "likely"),
+        ("22.12-tf1-py3", (8, 9), "confirmed"),
+        ("22.12-tf1-py3", (9, 0), "unproven"),
+        ("23.03-tf1-py3", (8, 6), "confirmed"),
+        ("23.03-tf1-py3", (8, 9), "likely"),
+        ("23.03-tf1-py3", (9, 0), "unproven"),
+        ("18.10-py3", (6, 1), "likely"),
+    ],
+)
+def test_how_sure_an_image_is(tag: str, capability: Capability, expected: str) -> None:
+    assert load().tagged(tag).confidence_on(capability).value == expected
+
+
+def test_the_versions_of_cuda_rise_and_hold_for_the_images() -> None:
+    images = load()
+    versions = [item.version for item in images.cuda]
+    assert versions == sorted(set(versions))
+    assert [version(item.driver) for item in images.cuda] == sorted(version(item.driver) for item in images.cuda)
+    for image in images.images:
+        cuda = images.for_cuda(version(image.cuda))
+        assert cuda is not None, image.tag
+        assert image.newest <= cuda.newest, image.tag
+        assert version(image.driver)[:1] == version(cuda.driver)[:1], image.tag
 
 
 def test_numbers_are_read() -> None:

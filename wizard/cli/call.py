@@ -14,7 +14,7 @@ from wizard.model.event import Cancel, Line, Progress, Stalled, Started
 from wizard.model.finding import Evidence
 from wizard.model.fix import StepState
 from wizard.model.i18n import _
-from wizard.model.machine import GpuReport, RootAccess
+from wizard.model.machine import RootAccess
 
 FINE, PROBLEMS, USAGE, PERSON, FAILED, NETWORK = range(6)
 """Exit codes, by the command-line contract."""
@@ -70,19 +70,11 @@ def become_root(call: Call) -> None:
         )
 
 
-def gpus_or_none(host: Host) -> GpuReport | None:
-    """What the NVIDIA driver says; None where there is no driver that answers."""
-    try:
-        return host.gpus.report()
-    except Trouble:
-        return None
-
-
 def fitting_image(host: Host) -> str:
     """The image that fits this machine. Raises ``BAD_INPUT`` where none does: then the user has to name one."""
     from wizard.services import image
 
-    advice = image.recommend(gpus_or_none(host))
+    advice = image.for_machine(host)
     if advice.recommended is None:
         raise Trouble(Problem.BAD_INPUT, subject="IMAGE", hint=" ".join((*advice.advice, _("Name an image yourself."))))
     return advice.recommended.image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 
-from wizard.cli.call import FINE, PROBLEMS, Call, gpus_or_none
+from wizard.cli.call import FINE, PROBLEMS, Call
 from wizard.cli.console import Console, tag
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
@@ -19,7 +19,8 @@ def run(call: Call) -> int:
     options, console = call.options, call.console
     if options.list:
         return _list(console)
-    advice = image.recommend(_described(options.capability, options.driver) or gpus_or_none(call.host))
+    described = _described(options.capability, options.driver)
+    advice = image.recommend(described) if described else image.for_machine(call.host)
     best = advice.recommended
     if console.json:
         console.document(image.to_json(advice))
@@ -39,13 +40,18 @@ def _list(console: Console) -> int:
         return FINE
     for choice in image.known():
         console.out(choice.image)
-        console.paragraph(choice.reason)
+        _about(console, choice)
     return FINE
 
 
 def _show(console: Console, status: Status, choice: image.Choice) -> None:
     console.tagged(tag(status), choice.image)
+    _about(console, choice)
+
+
+def _about(console: Console, choice: image.Choice) -> None:
     console.paragraph(choice.reason)
+    console.paragraph(image.sure(choice))
 
 
 def _described(capability: str | None, driver: str | None) -> GpuReport | None:

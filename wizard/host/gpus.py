@@ -7,7 +7,7 @@ from typing import Any
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
-from wizard.model.machine import Gpu, GpuReport
+from wizard.model.machine import Gpu, GpuReport, MigInstance
 
 # NVML's return codes, a fixed part of its interface (nvml.h). They are written out, because older releases of the
 # library do not name all of them.
@@ -91,8 +91,25 @@ class NvmlGpus:
             capability=(int(capability[0]), int(capability[1])) if capability else None,
             uuid=_text(self._ask("nvmlDeviceGetUUID", device, optional="")),
             mig=bool(mig and mig[0] == 1),
+            instances=self._instances(device) if mig and mig[0] == 1 else (),
             persistent=None if persistent is None else bool(persistent),
         )
+
+    def _instances(self, device: Any) -> tuple[MigInstance, ...]:
+        """The parts of a divided GPU. Their numbers may have gaps; a part that may not be looked at is left out."""
+        found = []
+        for number in range(self._ask("nvmlDeviceGetMaxMigDeviceCount", device, optional=0)):
+            part = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", device, number, optional=None, any_error=True)
+            if part is not None:
+                memory = self._ask("nvmlDeviceGetMemoryInfo", part, optional=None, any_error=True)
+                found.append(
+                    MigInstance(
+                        name=_text(self._ask("nvmlDeviceGetName", part, optional="", any_error=True)),
+                        memory=int(memory.total) if memory else 0,
+                        uuid=_text(self._ask("nvmlDeviceGetUUID", part, optional="", any_error=True)),
+                    )
+                )
+        return tuple(found)
 
     def _ask(self, function: str, *arguments: object, any_error: bool = False, **default: object) -> Any:
         """Calls one function of NVML. With ``optional=value``, a reading that does not exist here gives the value;

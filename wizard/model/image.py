@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 
 from wizard.model.errors import Problem, Trouble
 
@@ -87,3 +89,23 @@ class Manifest:
     def download_size(self) -> int:
         """Bytes to fetch when nothing is here yet. A layer that is used twice is fetched once."""
         return sum({layer.digest: layer.size for layer in self.layers}.values()) + self.config_size
+
+
+class Confidence(str, Enum):
+    """How sure it is that an image works on a GPU."""
+
+    CONFIRMED = "confirmed"
+    """NVIDIA or users say so"""
+    LIKELY = "likely"
+    """it follows from what is inside"""
+    UNPROVEN = "unproven"
+    """nobody has reported it"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """What an image says about itself: its environment and labels, and the processor it is for (``amd64``)."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = ""

@@ -274,8 +274,19 @@ class ExecResult:
 
 
 @dataclass(frozen=True, slots=True)
+class MigInstance:
+    """A part of a divided GPU, which a program sees as a GPU. ``memory`` is in bytes."""
+
+    name: str
+    memory: int
+    uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU. ``memory`` is in bytes; ``capability`` is CUDA's compute capability as (major, minor)."""
+    """One GPU. ``memory`` is in bytes; ``capability`` is CUDA's compute capability as (major, minor). ``mig`` tells
+    that it is set to be divided, ``instances`` into which parts.
+    """
 
     index: int
     name: str
@@ -285,6 +296,7 @@ class Gpu:
     mig: bool = False
     persistent: bool | None = None
     """whether the driver keeps the GPU set up while nobody uses it; None where it does not say"""
+    instances: tuple[MigInstance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

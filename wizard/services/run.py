@@ -243,11 +243,7 @@ class _Walk:
         name = self.answers.image
         reason = _("as the answers file says")
         if not name:
-            try:
-                report = self.host.gpus.report()
-            except Trouble:
-                report = None
-            choice = image.recommend(report).recommended
+            choice = image.for_machine(self.host).recommended
             if choice is None:
                 return StepState.FAILED.value, _("No image fits this GPU and driver."), PROBLEMS
             name, reason = choice.image, choice.reason
