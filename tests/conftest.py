@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.engine", "tests.support.engines", "tests.support.lab", "tests.support.registry"]
+pytest_plugins = [
+    "tests.support.engine",
+    "tests.support.engines",
+    "tests.support.lab",
+    "tests.support.registry",
+    "tests.support.slurm",
+]
 
 _FOLDERS = {
     "HOME": "home",
