@@ -17,6 +17,7 @@ from wizard.model.training.events import (
     Phase,
     Sample,
     Silence,
+    Speed,
     Step,
     TrainingEvent,
     Validation,
@@ -72,6 +73,7 @@ def test_a_failure_carries_its_words() -> None:
         Phase(Doing.TRAINING),
         Begun("checkpoint", 30, "/data/toy/logs/model.ckpt-30"),
         Progress(1, 3, "steps"),
+        Speed(1.17),
         Failure("x", subject="y"),
     ],
 )

@@ -133,12 +133,22 @@ class Finished:
     """The run ended as it should. ``what`` is ``"training"``, ``"evaluation"`` or ``"inference"``."""
 
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What the program measured itself, one of both at a time: the first ten steps are left out.
+
+    An object is, for speech, a frame of 10 ms: a hundred are one second of audio.
+    """
+
     seconds_per_step: float | None = None
     objects_per_second: float | None = None
-    """for speech, frames of 10 ms: a hundred are one second of audio"""
 
 
-TrainingEvent = Begun | Step | Validation | Sample | Checkpoint | Phase | Silence | Failure | Finished | Progress
+TrainingEvent = (
+    Begun | Step | Validation | Sample | Checkpoint | Phase | Silence | Failure | Finished | Speed | Progress
+)
 
 
 def to_json(event: TrainingEvent) -> dict[str, Any]:
@@ -189,6 +199,12 @@ def to_json(event: TrainingEvent) -> dict[str, Any]:
             }
         case Finished():
             return {"event": "finished", "what": event.what}
+        case Speed():
+            return {
+                "event": "speed",
+                "seconds_per_step": _plain(event.seconds_per_step),
+                "objects_per_second": _plain(event.objects_per_second),
+            }
         case Progress():
             return {"event": "progress", "done": event.done, "total": event.total, "unit": event.unit}
 

@@ -1,0 +1,101 @@
+"""How long a training still takes, and how long a silence is usual.
+
+The program prints the time per step, over everything that happened since its last report: steps, evaluations and
+checkpoints (``PrintLossAndTimeHook`` in its ``utils/hooks.py``). The first report also holds the start, so it is left
+out. An evaluation may come once in hundreds of reports and last as long as all of them, so its time is kept apart:
+measured where the log is read live, else taken from the reports that hold one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+from wizard.model.training.settings import Settings
+
+WINDOW = 256
+"""reports that the speed is taken from: at the usual settings they hold two checkpoints"""
+STALL = 10
+"""a silence of so many times the usual is a stall"""
+SHORTEST_STALL = 60.0
+"""seconds; below it a busy machine is the likelier reason"""
+
+
+class Pace:
+    """Follows the reports of one run. Times are seconds; ``begin`` is the step that it began at."""
+
+    def __init__(self, begin: int = 0) -> None:
+        self.begin = begin
+        self._plain: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        """seconds and steps of the reports without an evaluation, or with its measured time taken out"""
+        self._mixed: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)
+        """seconds, steps and evaluations of the reports whose evaluations were not measured"""
+        self._evaluations: deque[float] = deque(maxlen=WINDOW)
+        self._since_report: list[float | None] = []
+        self._last: int | None = None
+
+    def evaluated(self, seconds: float | None) -> None:
+        """An evaluation is over; None where its time could not be measured."""
+        self._since_report.append(seconds)
+        if seconds is not None:
+            self._evaluations.append(seconds)
+
+    def report(self, step: int, seconds_per_step: float | None) -> None:
+        """A step was reported, with the time per step since the report before (None where it was cut off)."""
+        last, self._last = self._last, step
+        evaluations, self._since_report = self._since_report, []
+        if last is None or seconds_per_step is None or step <= last:
+            return
+        steps = step - last
+        seconds = seconds_per_step * steps
+        if None in evaluations:
+            self._mixed.append((seconds, steps, len(evaluations)))
+        else:
+            measured = sum(value for value in evaluations if value is not None)
+            self._plain.append((max(0.0, seconds - measured), steps))
+
+    def eta(self, settings: Settings, total: int | None) -> float | None:
+        """Seconds until the last step, with the evaluations on the way; None while too little is known."""
+        if total is None or self._last is None:
+            return None
+        left = max(0, total - self._last)
+        if not self._plain:
+            seconds, steps = sum(item[0] for item in self._mixed), sum(item[1] for item in self._mixed)
+            return left * seconds / steps if steps else None
+        step = sum(seconds for seconds, _steps in self._plain) / sum(steps for _seconds, steps in self._plain)
+        evaluation = self._evaluation(step)
+        if not evaluation:
+            return left * step
+        return left * step + evaluation * self._evaluations_left(self._last, total, settings.eval_steps)
+
+    def usual(self) -> float | None:
+        """Seconds that usually lie between two reports; None before the second."""
+        seconds = [item[0] for item in (*self._plain, *self._mixed)]
+        return statistics.median(seconds) if seconds else None
+
+    def stall(self) -> float | None:
+        """The silence between two reports from which on the training stands still; None while not known."""
+        usual = self.usual()
+        return None if usual is None else max(SHORTEST_STALL, STALL * usual)
+
+    def stall_of_evaluation(self) -> float | None:
+        """The same for an evaluation, which says nothing until it is over."""
+        return max(SHORTEST_STALL, STALL * max(self._evaluations)) if self._evaluations else None
+
+    def _evaluation(self, step: float) -> float | None:
+        """Seconds of one evaluation, when one step takes ``step`` seconds."""
+        if self._evaluations:
+            return statistics.fmean(self._evaluations)
+        if not self._mixed:
+            return None
+        beyond = sum(seconds - steps * step for seconds, steps, _count in self._mixed)
+        return max(0.0, beyond / sum(count for _seconds, _steps, count in self._mixed))
+
+    def _evaluations_left(self, last: int, total: int, every: int | None) -> int:
+        """Evaluations come one step after the begin, then every ``every`` steps, and one step before the end."""
+        if not every:
+            return 0
+        first = self.begin + 1
+        passed = (last - first) // every + 1 if last >= first else 0
+        regular = max(0, (total - first) // every + 1 - passed)
+        return regular + (last < total - 1 and (total - 1 - first) % every != 0)
