@@ -228,7 +228,8 @@ class AccountScreen(StepScreen):
 
         def checked(result: account.KeyCheck) -> None:
             status = Status.OK if result.accepted else Status.WARNING
-            self.show([*kept, Item(result.summary, status), Gap(), Para(result.advice)], onward)
+            notes = [Item(note, Status.INFO) for note in result.notes]
+            self.show([*kept, Item(result.summary, status), *notes, Gap(), Para(result.advice)], onward)
 
         self.work(
             _("Trying the key …"),

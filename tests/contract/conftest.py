@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import images
+from tests.support import images, nvidia
 from tests.support.engine import PrivateEngine
 from tests.support.registry import NgcLike
 from wizard.demo import spec
 from wizard.demo.files import Identity, Node, SimFiles, Tree
 from wizard.demo.keys import SimKeys
 from wizard.demo.machine import assemble, build
+from wizard.demo.registry import SimRegistry
 from wizard.host.commands import SudoPrivilege, SystemCommands
 from wizard.host.engine import DockerEngine
 from wizard.host.files import SystemFiles
@@ -233,6 +234,18 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
         wrong_key=ngc.wrong_key,
         hosts=(ngc.host, "registry.example.org"),
     )
+
+
+@pytest.fixture
+def talkative(shelf: Shelf, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    """The same, where NVIDIA can be asked about the keys."""
+    if isinstance(shelf.registry, SimRegistry):
+        yield shelf
+        return
+    ngc: NgcLike = request.getfixturevalue("ngc")
+    with nvidia.running(ngc, tmp_path) as servers, nvidia.redirected(servers), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(servers.authority))
+        yield shelf
 
 
 # --- the engine --------------------------------------------------------------------------------------------------

@@ -43,6 +43,21 @@ def test_the_same_image_by_its_digest(shelf: Shelf) -> None:
     assert by_digest.digest == by_tag.digest
 
 
+def test_a_key_of_another_makers_is_not_asked_about(shelf: Shelf) -> None:
+    assert shelf.registry.about_key(Secret("a mirror's own password")) is None
+
+
+def test_what_is_said_about_keys(talkative: Shelf) -> None:
+    facts = talkative.registry.about_key(talkative.key)
+    assert facts is not None
+    assert facts.type == "PERSONAL_KEY"
+    assert facts.org == "example-org"
+    assert any("catalog" in product for product in facts.products)
+    with pytest.raises(Trouble) as caught:
+        talkative.registry.about_key(talkative.wrong_key)
+    assert caught.value.kind is Problem.KEY_REFUSED
+
+
 def test_a_tag_that_is_not_there(shelf: Shelf) -> None:
     trouble = refusal(shelf, replace(shelf.public, tag="no-such-tag"))
     assert trouble.kind is Problem.TAG_MISSING

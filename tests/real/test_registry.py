@@ -158,8 +158,8 @@ def test_a_tag_that_does_not_exist(ngc: NgcLike, public: Pushed) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (402, Problem.ACCESS_DENIED),
-        (451, Problem.ACCESS_DENIED),
+        (402, Problem.BLOCKED),
+        (451, Problem.BLOCKED),
         (429, Problem.RATE_LIMITED),
         (500, Problem.REGISTRY_TROUBLE),
         (503, Problem.REGISTRY_TROUBLE),

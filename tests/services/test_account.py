@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 import textwrap
+import time
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from wizard.demo import machine
 from wizard.host.ports import Host
 from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import FileContent, KeyPlace, Reached
+from wizard.model.machine import FileContent, KeyFacts, KeyPlace, Reached
 from wizard.model.secret import Secret
 from wizard.services import account
 from wizard.services.account import KeyState
@@ -90,6 +91,21 @@ def test_the_removed_user_name_is_said() -> None:
         ("sk-proj-" + "a" * 40, "OpenAI"),
         ("dckr_pat_" + "a" * 27, "Docker Hub"),
         ("hf_" + "a" * 34, "Hugging Face"),
+        ("glpat-" + "a" * 20, "GitLab"),
+        ("xoxb-" + "1" * 20, "Slack"),
+        ("AIza" + "a" * 35, "Google"),
+        ("AKIA" + "A" * 16, "Amazon"),
+        ("npm_" + "a" * 36, "packages"),
+        ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln", "some hours"),
+        ("~/keys/ngc", "name of a file"),
+        ("/home/someone/ngc_key", "name of a file"),
+        ("./ngc_key", "name of a file"),
+        ("ngc-api-key.txt", "name of a file"),
+        ("file:///home/someone/ngc_key", "name of a file"),
+        ('{"apikey":"abc"}', "content of a file"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", "content of a file"),
+        ("my training key", "name"),
+        pytest.param("nvapi-" + "a" * 10_240, "whole file", id="10 kB"),
     ],
 )
 def test_what_is_no_key_is_refused_with_the_reason(text: str, hint: str) -> None:
@@ -99,7 +115,7 @@ def test_what_is_no_key_is_refused_with_the_reason(text: str, hint: str) -> None
     trouble = caught.value
     assert trouble.kind is Problem.KEY_SHAPE
     assert hint in trouble.hint
-    assert trouble.hint.endswith(".")
+    assert trouble.hint.endswith((".", "?"))
     assert (trouble.text, trouble.subject, trouble.evidence) == ("", "", ())
     assert len(text.strip()) < 9 or text.strip() not in f"{trouble} {trouble.args} {trouble.hint}"
 
@@ -109,6 +125,18 @@ def test_an_odd_length_is_only_a_note() -> None:
 
     assert entered.key == Secret(PERSONAL + "xyz")
     assert "73" in entered.notes[0]
+
+
+@pytest.mark.parametrize("name", ["my-laptop-key", "training-box-2", "Personal_Key_2026"])
+def test_a_keys_name_is_suspected(name: str) -> None:
+    entered = account.read_key(name)
+
+    assert entered.kind == "unknown"
+    assert any("name" in note for note in entered.notes)
+
+
+def test_half_of_an_old_key_is_suspected() -> None:
+    assert any("84" in note for note in account.read_key(LEGACY[:-3]).notes)
 
 
 def test_a_key_of_another_shape_is_used_as_it_is() -> None:
@@ -228,11 +256,18 @@ def test_the_other_programs_folders_can_be_moved(host: Host) -> None:
 
 
 class Answers:
-    """A registry with one answer. ``seen`` are the keys that it was given."""
+    """A registry with one answer, and one about the key. ``seen`` and ``asked`` are the keys that they were given."""
 
-    def __init__(self, answer: Problem | bool, takes_key: bool = True) -> None:
-        self._answer, self._takes_key = answer, takes_key
+    def __init__(
+        self,
+        answer: Problem | bool,
+        takes_key: bool = True,
+        about: Problem | KeyFacts | None = None,
+        clock: float | None = None,
+    ) -> None:
+        self._answer, self._takes_key, self._about, self._clock = answer, takes_key, about, clock
         self.seen: list[Secret | None] = []
+        self.asked: list[Secret] = []
 
     def takes_key(self, host: str) -> bool:
         return self._takes_key
@@ -241,7 +276,14 @@ class Answers:
         raise AssertionError("nobody knocks without a question")
 
     def clock(self, host: str) -> float | None:
-        raise AssertionError("nobody asks for the time")
+        assert self._answer is Problem.TLS, "nobody asks for the time without a need"
+        return self._clock
+
+    def about_key(self, key: Secret) -> KeyFacts | None:
+        self.asked.append(key)
+        if isinstance(self._about, Problem):
+            raise Trouble(self._about, "word for word", subject="api.ngc.nvidia.com")
+        return self._about
 
     def manifest(self, reference: ImageReference, key: Secret | None, arch: str = "amd64") -> Manifest:
         self.seen.append(key)
@@ -264,6 +306,8 @@ KEY = Secret(PERSONAL)
         (Problem.KEY_REFUSED, KEY, KeyState.REFUSED),
         (Problem.ACCESS_DENIED, KEY, KeyState.NOT_ENTITLED),
         (Problem.LICENCE, KEY, KeyState.LICENCE),
+        (Problem.BLOCKED, KEY, KeyState.BLOCKED),
+        (Problem.CAPTIVE_PORTAL, KEY, KeyState.NOT_CHECKED),
         (Problem.TAG_MISSING, KEY, KeyState.NO_IMAGE),
         (Problem.TAG_MISSING, None, KeyState.NO_IMAGE),
         (Problem.DNS, KEY, KeyState.NOT_CHECKED),
@@ -294,10 +338,66 @@ def test_whatever_the_network_says_is_a_result(host: Host, kind: Problem) -> Non
     assert not account.check(replace(host, registry=Answers(kind)), KEY, IMAGE).accepted
 
 
+FACTS = KeyFacts("PERSONAL_KEY", "example-org", ("artifact-catalog",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "about", "state", "problem", "words"),
+    [
+        (True, FACTS, KeyState.NOT_NEEDED, None, "example-org"),
+        (True, KeyFacts(), KeyState.NOT_NEEDED, None, "accepts the key"),
+        (True, KeyFacts("SERVICE_KEY", "o", ("private-registry",)), KeyState.NOT_NEEDED, None, "NGC Catalog"),
+        (True, Problem.KEY_REFUSED, KeyState.REFUSED, Problem.KEY_REFUSED, "without a key"),
+        (True, Problem.REGISTRY_TROUBLE, KeyState.NOT_NEEDED, None, "could not be asked"),
+        (True, Problem.DNS, KeyState.NOT_NEEDED, None, "could not be asked"),
+        (False, FACTS, KeyState.ACCEPTED, None, "example-org"),
+        (False, Problem.KEY_REFUSED, KeyState.ACCEPTED, None, "does not know"),
+        (Problem.KEY_REFUSED, FACTS, KeyState.NOT_ENTITLED, Problem.ACCESS_DENIED, "NGC knows the key"),
+        (Problem.KEY_REFUSED, Problem.KEY_REFUSED, KeyState.REFUSED, Problem.KEY_REFUSED, "Make a new key"),
+        (Problem.KEY_REFUSED, Problem.RATE_LIMITED, KeyState.REFUSED, Problem.KEY_REFUSED, "Make a new key"),
+        (Problem.ACCESS_DENIED, FACTS, KeyState.NOT_ENTITLED, Problem.ACCESS_DENIED, "example-org"),
+        (Problem.ACCESS_DENIED, Problem.KEY_REFUSED, KeyState.REFUSED, Problem.KEY_REFUSED, "Make a new key"),
+    ],
+)
+def test_nvidia_is_asked_about_the_key_itself(
+    host: Host,
+    answer: Problem | bool,
+    about: Problem | KeyFacts,
+    state: KeyState,
+    problem: Problem | None,
+    words: str,
+) -> None:
+    registry = Answers(answer, about=about)
+    result = account.check(replace(host, registry=registry), KEY, IMAGE)
+
+    assert (result.state, result.problem) == (state, problem)
+    assert registry.asked == [KEY]
+    assert words in f"{result.advice} {result.notes}"
+    assert result.key == (about if isinstance(about, KeyFacts) else None)
+    assert PERSONAL not in json.dumps(account.check_json(result))
+
+
+@pytest.mark.parametrize("kind", [Problem.TAG_MISSING, Problem.LICENCE, Problem.DNS, Problem.REGISTRY_TROUBLE])
+def test_nvidia_is_not_asked_where_the_key_is_not_the_matter(host: Host, kind: Problem) -> None:
+    registry = Answers(kind, about=FACTS)
+    account.check(replace(host, registry=registry), KEY, IMAGE)
+    assert registry.asked == []
+
+
+@pytest.mark.parametrize(
+    ("off", "kind"), [(7200.0, Problem.CLOCK), (-86400.0, Problem.CLOCK), (20.0, Problem.TLS), (None, Problem.TLS)]
+)
+def test_a_wrong_clock_is_told_from_a_bad_certificate(host: Host, off: float | None, kind: Problem) -> None:
+    registry = Answers(Problem.TLS, clock=None if off is None else time.time() + off)
+    result = account.check(replace(host, registry=registry), KEY, IMAGE)
+    assert (result.state, result.problem) == (KeyState.NOT_CHECKED, kind)
+
+
 def test_a_registry_that_must_not_have_the_key_does_not_get_it(host: Host) -> None:
     registry = Answers(Problem.KEY_WANTED, takes_key=False)
     result = account.check(replace(host, registry=registry), KEY, "registry.example.org/a/b:1")
 
+    assert registry.asked == []
     assert registry.seen == [None]
     assert result.state is KeyState.NOT_SENT
     assert "registry.example.org is not NVIDIA's registry" in result.advice

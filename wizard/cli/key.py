@@ -69,12 +69,15 @@ def _check(call: Call) -> int:
     console, host = call.console, call.host
     found = account.current(host)
     wanted = call.options.image or fitting_image(call.host)
+    console.say(_("Asking the registry and NVIDIA; a slow network may take half a minute."))
     result = account.check(host, None if found is None else found[0], wanted)
     if console.json:
         console.document(account.check_json(result))
     else:
         console.tagged(tag(Status.OK if result.accepted else Status.ERROR), result.summary)
         console.out(f"    {result.advice}")
+        for note in result.notes:
+            console.out(f"    {note}")
         console.evidence(result.explained.evidence)
     return FINE if result.problem is None else exit_code(result.problem)
 

@@ -7,16 +7,18 @@ import time
 from collections.abc import Mapping
 
 from wizard.demo.spec import Network, Repository
+from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.image import ImageReference, Layer, Manifest
-from wizard.model.machine import ImageInfo, Reached
+from wizard.model.machine import ImageInfo, KeyFacts, Reached
 from wizard.model.proxy import Proxies, address
 from wizard.model.secret import Secret
 
 _MB = 1_000_000
 _CONFIG_SIZE = 12_345
 _NGC = "nvcr.io"
+_KEY_SERVICE = "api.ngc.nvidia.com"
 
 
 class SimRegistry:
@@ -65,6 +67,17 @@ class SimRegistry:
             ),
             anonymous=repository.access == "public",
             platform=f"linux/{arch}",
+        )
+
+    def about_key(self, key: Secret) -> KeyFacts | None:
+        self._pass(_KEY_SERVICE, self._way.to(_KEY_SERVICE))
+        kind = ngc_key.kind(key)
+        if kind == ngc_key.UNKNOWN:
+            return None
+        if key == self._refused:
+            raise Trouble(Problem.KEY_REFUSED, "401 Invalid API key.", subject=_KEY_SERVICE)
+        return (
+            KeyFacts("PERSONAL_KEY", "example-org", ("artifact-catalog",)) if kind == ngc_key.PERSONAL else KeyFacts()
         )
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:

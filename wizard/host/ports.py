@@ -27,6 +27,7 @@ from wizard.model.machine import (
     GpuReport,
     HostInfo,
     ImageInfo,
+    KeyFacts,
     KeyPlace,
     KeyStoreInfo,
     PathInfo,
@@ -246,10 +247,17 @@ class Registry(Protocol):
         """The image's manifest for linux on ``arch``: tried without a key first, with ``key`` only when the
         registry wants one.
 
-        Raises ``TAG_MISSING``, ``KEY_WANTED``, ``KEY_REFUSED``, ``ACCESS_DENIED``, ``LICENCE``,
-        ``PLATFORM_MISSING``, ``RATE_LIMITED``,
-        ``REGISTRY_TROUBLE``, ``REGISTRY_UNREACHABLE``, ``REGISTRY_HTTP``, ``REGISTRY_UNTRUSTED``, ``DNS``, ``TLS``,
-        ``PROXY``.
+        Raises ``TAG_MISSING``, ``KEY_WANTED``, ``KEY_REFUSED``, ``ACCESS_DENIED``, ``LICENCE``, ``BLOCKED``,
+        ``PLATFORM_MISSING``, ``RATE_LIMITED``, ``REGISTRY_TROUBLE``, ``REGISTRY_UNREACHABLE``, ``REGISTRY_HTTP``,
+        ``REGISTRY_UNTRUSTED``, ``CAPTIVE_PORTAL``, ``DNS``, ``TLS``, ``PROXY``.
+        """
+
+    def about_key(self, key: Secret) -> KeyFacts | None:
+        """What NVIDIA says about a key, whatever it is wanted for; None for one that is not of NVIDIA's making, which
+        is sent nowhere.
+
+        Raises ``KEY_REFUSED`` when it is wrong, expired or revoked; anything else (as ``manifest``) says nothing about
+        the key.
         """
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:

@@ -2,8 +2,8 @@
 
 What is peculiar to nvcr.io: its challenge has no ``service``, its tokens are made at nvcr.io or authn.nvidia.com, the
 user is the literal ``$oauthtoken`` with the API key as password, and public images need no key at all (NVIDIA's
-``ngcsdk`` does the same). The key leaves this module in one request header, to a host that ``takes_key`` and
-``trusted_realm`` have let through.
+``ngcsdk`` does the same). The key leaves this module in one request, to a host that ``takes_key`` and ``trusted_realm``
+have let through, or to the two services of NVIDIA's that know about keys; no redirect is followed with it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import DOCKER_HUB, ImageReference, Layer, Manifest
-from wizard.model.machine import Reached
+from wizard.model.machine import KeyFacts, Reached
 from wizard.model.secret import Secret, redact
 
 if TYPE_CHECKING:
     import requests
 
 NGC = "nvcr.io"
+KEY_SERVICE = "https://api.ngc.nvidia.com/v3/keys/get-caller-info"
+"""Knows today's keys. A key that is good here may be refused by ``TOKEN_SERVICE`` (NVIDIA's SDK asks by the shape)."""
+TOKEN_SERVICE = "https://authn.nvidia.com/token"  # noqa: S105 - an address, not a password
+"""Knows keys of the old kind."""
 USER = "$oauthtoken"
 _TOKEN_HOSTS = {NGC: ("authn.nvidia.com",), DOCKER_HUB: ("auth.docker.io",)}
 _SERVERS = {DOCKER_HUB: "registry-1.docker.io"}
@@ -53,13 +59,14 @@ _MOST_REDIRECTS = 3
 REACH_SECONDS = 4.5
 _T = TypeVar("_T")
 _STATUS = {
-    402: Problem.ACCESS_DENIED,
+    402: Problem.BLOCKED,
     403: Problem.ACCESS_DENIED,
     404: Problem.TAG_MISSING,
     407: Problem.PROXY,
     412: Problem.LICENCE,
     429: Problem.RATE_LIMITED,
-    451: Problem.ACCESS_DENIED,
+    451: Problem.BLOCKED,
+    511: Problem.CAPTIVE_PORTAL,
 }
 # What OpenSSL says when the other side answers a TLS greeting with plain text.
 _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
@@ -104,6 +111,46 @@ class NgcRegistry:
                     raise
                 talk.scheme = "http"
                 return talk.manifest(arch)
+
+    def about_key(self, key: Secret) -> KeyFacts | None:
+        """See ``ports.Registry``: whom to ask depends on the shape of the key."""
+        import requests
+
+        kind = ngc_key.kind(key)
+        if kind == ngc_key.UNKNOWN:
+            return None
+        with requests.Session() as session:
+            session.auth = lambda request: request
+            if kind == ngc_key.LEGACY:
+                _said_of_key(self._ask_nvidia(session, "GET", TOKEN_SERVICE, key))
+                return KeyFacts()
+            return _facts(_said_of_key(self._ask_nvidia(session, "POST", KEY_SERVICE, key)))
+
+    def _ask_nvidia(self, session: requests.Session, method: str, url: str, key: Secret) -> _Said:
+        """Gives the key to one of NVIDIA's two services."""
+        headers = {"User-Agent": "s2s-wizard", "Accept": "application/json"}
+        query, form = None, None
+        if method == "GET":
+            headers["Authorization"] = _basic(key)
+            query = {"service": "ngc"}
+        else:
+            form = {"credentials": key.reveal()}
+        with (
+            _typed(url, (key,)),
+            session.request(
+                method,
+                url,
+                params=query,
+                data=form,
+                headers=headers,
+                timeout=self._timeouts,
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            body = b"".join(islice(response.iter_content(64 * 1024), 16))
+            text = redact(f"{response.status_code} {_message(body)}".strip(), (key,))
+            return _Said(response.status_code, response.headers, body, text, f"{method} {url}")
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:
         """See ``ports.Registry``."""
@@ -212,7 +259,12 @@ class _Talk:
         """A manifest's bytes and digest, with as little authentication as the registry accepts."""
         url = f"{self.scheme}://{self.server}/v2/{self.reference.repository}/manifests/{name}"
         status, headers, body, source = self._get(url, self.authorization)
-        if status == 401 and self.authorization is None:
+        if status == 401 and self.authorization is not None:
+            # The token has expired. The challenge of a request that carries one leads to another realm, which gives
+            # nothing to anonymous users: so it begins again without.
+            self.authorization, self.used_key = None, False
+            status, headers, body, source = self._get(url, None)
+        if status == 401:
             challenges = parse_challenges(headers.get("WWW-Authenticate", ""))
             token = self._token(challenges, None)
             if token is not None:
@@ -224,6 +276,8 @@ class _Talk:
                 status, headers, body, source = self._get(url, self.authorization)
         if status != 200:
             self._refused(status, body, source, with_key=self.used_key)
+        if headers.get("Content-Type", "").startswith("text/html"):
+            raise _somebody_else(self.server, source, f"200 {_message(body)}")
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         for claimed in (headers.get("Docker-Content-Digest", ""), name):
             if claimed.startswith("sha256:") and claimed != digest:
@@ -288,6 +342,8 @@ class _Talk:
                 if response.status_code not in _REDIRECTS:
                     return response.status_code, response.headers, self._read(response), f"GET {url}"
                 target = urljoin(url, response.headers.get("Location", ""))
+            if authorization is None and follow and not self._may_follow(target):
+                raise _somebody_else(self.server, f"GET {url}", f"{response.status_code} Location: {redact(target)}")
             if not follow or not self._may_follow(target):
                 raise Trouble(
                     Problem.REGISTRY_UNTRUSTED,
@@ -339,7 +395,10 @@ class _Talk:
                 hint = _("Your NGC API key is sent only to nvcr.io and to registries that are named in your settings.")
         else:
             kind = _STATUS.get(status, Problem.REGISTRY_TROUBLE)
-        subject = self.reference.host if kind is Problem.REGISTRY_TROUBLE else str(self.reference)
+        if kind is Problem.LICENCE:
+            hint = _("The page: {url}").format(url=catalog_page(self.reference))
+        general = (Problem.REGISTRY_TROUBLE, Problem.CAPTIVE_PORTAL, Problem.PROXY)
+        subject = self.reference.host if kind in general else str(self.reference)
         raise Trouble(kind, text, subject=subject, hint=hint, evidence=(Evidence(source, f"HTTP {text}"),))
 
 
@@ -357,7 +416,112 @@ def _typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None)
             used = proxy or requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
             subject = _address(urlsplit(used)) if used else subject
         text = redact(str(_deepest(error)), secrets)
-        raise Trouble(kind, text, subject=subject, evidence=(Evidence(f"GET {url}", text),)) from error
+        raise Trouble(
+            kind, text, subject=subject, hint=_hint(kind, error), evidence=(Evidence(f"GET {url}", text),)
+        ) from error
+    except OSError as error:  # requests looks for the file of certificates before it does anything
+        text = redact(str(error), secrets)
+        raise Trouble(
+            Problem.TLS, text, subject=urlsplit(url).netloc, hint=_("Is REQUESTS_CA_BUNDLE right?")
+        ) from error
+
+
+def _hint(kind: Problem, error: Exception) -> str:
+    """What helps in the two cases that look alike from far away."""
+    if kind is Problem.PROXY and any("407" in str(item) for item in _chain(error)):
+        return _(
+            "It wants a user name and a password: they stand in front of its address in the variable HTTPS_PROXY, with "
+            "a colon between them and @ behind."
+        )
+    if kind is Problem.TLS:
+        code = next((getattr(item, "verify_code", 0) for item in _chain(error) if hasattr(item, "verify_code")), 0)
+        if code in _UNKNOWN_AUTHORITY:
+            return _(
+                "In a company, a proxy may sign the traffic anew: ask for the company's CA certificate (a .pem file) "
+                "and set REQUESTS_CA_BUNDLE to its path; Docker needs it in /usr/local/share/ca-certificates."
+            )
+        if code in _WRONG_TIME:
+            return _("The certificate is not for this time: check the clock of this machine.")
+    return ""
+
+
+# OpenSSL's codes: self-signed, self-signed in the chain, no issuer found, leaf without issuer; not yet valid, expired.
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+_WRONG_TIME = (9, 10)
+
+
+def _somebody_else(server: str, source: str, said: str) -> Trouble:
+    return Trouble(Problem.CAPTIVE_PORTAL, said, subject=server, evidence=(Evidence(source, said),))
+
+
+def catalog_page(reference: ImageReference) -> str:
+    """The image's page in NGC's catalogue, where its terms are accepted (NVIDIA's SDK makes the same address)."""
+    org, *team, name = reference.repository.split("/") if "/" in reference.repository else ("", reference.repository)
+    place = f"orgs/{org}/" + (f"teams/{team[0]}/" if team else "")
+    version = f"?version={reference.tag}" if reference.tag else ""
+    return f"https://catalog.ngc.nvidia.com/{place}containers/{name}{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer of one of NVIDIA's services; ``text`` is its status and message, masked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    text: str
+    source: str
+
+
+def _said_of_key(said: _Said) -> dict[str, Any]:
+    """The document of a good answer. Raises ``KEY_REFUSED`` only where NVIDIA says so itself."""
+    host = urlsplit(said.source.partition(" ")[2]).netloc
+    seen = (Evidence(said.source, f"HTTP {said.text}"),)
+    if said.status in (401, 403):
+        raise Trouble(Problem.KEY_REFUSED, said.text, subject=host, evidence=seen)
+    if said.status in _REDIRECTS:
+        target = redact(said.headers.get("Location", ""))
+        raise Trouble(
+            Problem.REGISTRY_UNTRUSTED,
+            f"{said.status} Location: {target}",
+            subject=urlsplit(target).hostname or target,
+            evidence=seen,
+        )
+    if said.headers.get("Content-Type", "").startswith("text/html") and said.status < 500:
+        raise _somebody_else(host, said.source, said.text)
+    if said.status != 200:
+        kind = _STATUS.get(said.status, Problem.REGISTRY_TROUBLE)
+        if kind not in (Problem.RATE_LIMITED, Problem.PROXY, Problem.CAPTIVE_PORTAL):
+            kind = Problem.REGISTRY_TROUBLE
+        raise Trouble(kind, said.text, subject=host, evidence=seen)
+    try:
+        document = json.loads(said.body)
+    except (ValueError, RecursionError) as error:
+        raise Trouble(Problem.REGISTRY_TROUBLE, said.text, subject=host, evidence=seen) from error
+    if not isinstance(document, dict):
+        raise Trouble(Problem.REGISTRY_TROUBLE, said.text, subject=host, evidence=seen)
+    return document
+
+
+def _facts(document: Mapping[str, Any]) -> KeyFacts:
+    """Caller info, as NVIDIA's SDK reads it. A personal key whose owner belongs to no organisation is good for nothing:
+    the SDK refuses it, too.
+    """
+
+    def text(value: object) -> str:
+        return value if isinstance(value, str) else ""
+
+    user, products = document.get("user"), document.get("products")
+    kind = text(document.get("type"))
+    if kind == "PERSONAL_KEY" and isinstance(user, dict) and not user.get("roles"):
+        raise Trouble(
+            Problem.KEY_REFUSED,
+            "no roles",
+            subject=urlsplit(KEY_SERVICE).netloc,
+            hint=_("NGC says that its owner belongs to no organisation."),
+        )
+    known = tuple(item for item in products if isinstance(item, str)) if isinstance(products, list) else ()
+    return KeyFacts(kind, text(document.get("orgName")), known)
 
 
 def _proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:

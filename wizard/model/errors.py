@@ -78,6 +78,8 @@ class Problem(str, Enum):
     KEY_REFUSED = "unauthorized"
     ACCESS_DENIED = "pull-access-denied"
     LICENCE = "licence-not-accepted"
+    BLOCKED = "image-blocked"
+    """the registry gives the image to nobody here: it has to be paid for, or is not given to this country"""
     PLATFORM_MISSING = "no-matching-platform"
     RATE_LIMITED = "toomanyrequests"
     REGISTRY_TROUBLE = "registry-5xx"
@@ -88,6 +90,10 @@ class Problem(str, Enum):
     DNS = "dns-failure"
     TLS = "x509"
     PROXY = "proxy-failure"
+    CAPTIVE_PORTAL = "captive-portal"
+    """somebody else answers in the registry's place, such as the login page of a guest network"""
+    CLOCK = "clock-wrong"
+    """the clock of this machine is so wrong that good certificates look bad"""
     PULL_FAILED = "pull-failed"
     DIGEST_MISMATCH = "digest-mismatch"
     # keys and their stores
@@ -113,6 +119,7 @@ NETWORK = frozenset(
         Problem.KEY_REFUSED,
         Problem.ACCESS_DENIED,
         Problem.LICENCE,
+        Problem.BLOCKED,
         Problem.PLATFORM_MISSING,
         Problem.RATE_LIMITED,
         Problem.REGISTRY_TROUBLE,
@@ -122,6 +129,8 @@ NETWORK = frozenset(
         Problem.DNS,
         Problem.TLS,
         Problem.PROXY,
+        Problem.CAPTIVE_PORTAL,
+        Problem.CLOCK,
         Problem.PULL_FAILED,
         Problem.PACKAGES_UNREACHABLE,
     }

@@ -348,3 +348,15 @@ class KeyStoreInfo:
     detail: str = ""
     problem: str | None = None
     """the value of a ``Problem`` when it is not usable"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What NVIDIA says about a key that it accepts. ``type`` is its word (``PERSONAL_KEY``, ``SERVICE_KEY``, …),
+    ``org`` the organisation that the key belongs to, ``products`` the services that it was made for; empty where it
+    does not say, as for keys of the old kind.
+    """
+
+    type: str = ""
+    org: str = ""
+    products: tuple[str, ...] = ()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from wizard.host.ports import Host
+from wizard.model import ngc_key
 from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.finding import Link
 from wizard.model.i18n import N_, _
 from wizard.model.image import ImageReference
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.machine import KeyFacts, KeyPlace, KeyStoreInfo
 from wizard.model.secret import Secret
 from wizard.services import words
 from wizard.services.words import Explained
@@ -23,6 +25,8 @@ KEY_PAGE_URL = "https://org.ngc.nvidia.com/setup/api-keys"
 CATALOG_URL = "https://catalog.ngc.nvidia.com/orgs/nvidia/containers/tensorflow"
 
 LONGEST = 1024
+CLOCK_LIMIT = 300.0
+"""Seconds by which a clock may be off: certificates are given some minutes before they count."""
 _NGC = "nvcr.io"
 
 
@@ -55,8 +59,8 @@ def links() -> tuple[Link, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A key as it was typed or pasted. ``kind`` is ``personal``, ``legacy`` or ``unknown``; ``notes`` are translated
-    lines about what was cleaned off and what looks odd.
+    """A key as it was typed or pasted. ``kind`` is one of ``ngc_key``; ``notes`` are translated lines about what was
+    cleaned off and what looks odd.
     """
 
     key: Secret
@@ -64,11 +68,9 @@ class Entered:
     notes: tuple[str, ...] = ()
 
 
-# Shapes: trufflehog's detectors and NVIDIA's SDK. Keys from NVIDIA's other services have other lengths, so that a
-# length is worth a note and no more.
-_PERSONAL_LENGTH = 70
 _SHORTEST = 12
-_LEGACY = re.compile(r"[A-Za-z0-9]{84}")
+_NAME = re.compile(r"(?=.{0,40}\Z)[A-Za-z]+(?:[._-]?[A-Za-z]+|[._-][0-9]{1,4})*")
+"""A name as people give to a key: words, and small numbers behind a dash."""
 _PREFIXES = (
     (re.compile(r"(?:export\s+)?NGC(?:_CLI)?_(?:API|APP)_KEY\s*=\s*"), N_("The variable's name in front was removed.")),
     (re.compile(r"apikey\s*[=:]\s*", re.IGNORECASE), N_('The word "apikey" in front was removed.')),
@@ -86,13 +88,22 @@ _MISTAKES = (
         N_("This is the key's ID: NGC shows the key itself only once, so make a new one."),
     ),
     (re.compile(r"https?://.*"), N_("This is the address of a web page.")),
+    (
+        re.compile(r"(?:file://|~|\.{0,2}/|[A-Za-z]:\\).*|\S+\.(?:txt|key|pem|json|ya?ml|ini|cfg|conf|env)"),
+        N_("This is the name of a file. The key itself is wanted; it may stand in the file."),
+    ),
+    (re.compile(r"[{\[].*|-----BEGIN .*"), N_("This is the content of a file. Paste the key alone.")),
     (re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+"), N_("This is an e-mail address.")),
     (re.compile(r"(?:gh[pousr]_|github_pat_).*"), N_("This is a key for GitHub.")),
     (re.compile(r"sk-.*"), N_("This is a key for another service, such as OpenAI.")),
     (re.compile(r"dckr_[a-z]+_.*"), N_("This is a key for Docker Hub.")),
     (re.compile(r"hf_.*"), N_("This is a key for Hugging Face.")),
     (re.compile(r"glpat-.*"), N_("This is a key for GitLab.")),
-    (re.compile(r"AKIA[A-Z0-9]{12,}"), N_("This is a key for Amazon's cloud.")),
+    (re.compile(r"npm_.*|pypi-.*"), N_("This is a key for a collection of packages.")),
+    (re.compile(r"xox[a-z]-.*"), N_("This is a key for Slack.")),
+    (re.compile(r"AIza.*|ya29\..*"), N_("This is a key for Google.")),
+    (re.compile(r"eyJ[\w-]+\.eyJ.*"), N_("This is a token that lasts for some hours, not a key.")),
+    (re.compile(r"A[KS]IA[A-Z0-9]{12,}"), N_("This is a key for Amazon's cloud.")),
     (re.compile(r"nvapi-.*[*…].*"), N_("This is the shortened form that NGC shows later, not the key itself.")),
 )
 
@@ -102,38 +113,44 @@ def read_key(text: str) -> Entered:
     text itself is in no message.
     """
     if len(text) > LONGEST:
-        raise _no_key(_("It is much too long."))
+        raise _no_key(_("It is much too long: was a whole file pasted?"))
     key, notes = _cleaned(text)
     if not key:
         raise _no_key(_("Nothing was entered."))
     if re.search(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", key):
-        raise _no_key(_("It has more than one line."))
+        raise _no_key(_("It has more than one line: paste the key alone."))
     for pattern, hint in _MISTAKES:
         if pattern.fullmatch(key):
             raise _no_key(_(hint))
     if re.search(r"\s", key):
-        raise _no_key(_("There is a space in it."))
+        raise _no_key(_("There is a space in it: is it the key's name?"))
     if not key.isascii():
         raise _no_key(_("A character in it is not a plain letter or digit."))
     if not key.isprintable():
         raise _no_key(_("There is an invisible character in it."))
     if len(key) < _SHORTEST:
         raise _no_key(_("It is too short."))
-    if key.startswith("nvapi-"):
-        kind = "personal"
-        if len(key) != _PERSONAL_LENGTH:
+    secret = Secret(key)
+    kind = ngc_key.kind(secret)
+    if kind == ngc_key.PERSONAL and len(key) != ngc_key.USUAL_LENGTH:
+        notes.append(
+            _("The key has {length} characters; most have {usual}. Was all of it copied?").format(
+                length=len(key), usual=ngc_key.USUAL_LENGTH
+            )
+        )
+    elif kind == ngc_key.LEGACY:
+        notes.append(_("This is an API key of the old kind. It still works; a new key (nvapi-…) will last longer."))
+    elif kind == ngc_key.UNKNOWN:
+        notes.append(_("This does not look like a key from NGC; it is used as it is."))
+        if _NAME.fullmatch(key):
+            notes.append(_("Is it the key's name? The key itself is a long row of letters and digits."))
+        elif re.fullmatch(r"[A-Za-z0-9]{70,100}", key):
             notes.append(
-                _("The key has {length} characters; most have {usual}. Was all of it copied?").format(
-                    length=len(key), usual=_PERSONAL_LENGTH
+                _("It has {length} characters; keys of the old kind have {usual}. Was all of it copied?").format(
+                    length=len(key), usual=ngc_key.LEGACY_LENGTH
                 )
             )
-    elif _LEGACY.fullmatch(key):
-        kind = "legacy"
-        notes.append(_("This is an API key of the old kind; NGC may stop taking it one day."))
-    else:
-        kind = "unknown"
-        notes.append(_("This does not look like a key from NGC; it is used as it is."))
-    return Entered(Secret(key), kind, tuple(notes))
+    return Entered(secret, kind, tuple(notes))
 
 
 def _cleaned(text: str) -> tuple[str, list[str]]:
@@ -276,6 +293,8 @@ class KeyState(str, Enum):
     """the key is fine, but not for this image"""
     LICENCE = "licence"
     """the image's terms have to be accepted first"""
+    BLOCKED = "blocked"
+    """the image is not given to this account or this country, whatever the key"""
     NO_IMAGE = "no-image"
     """there is no such image or tag"""
     NOT_CHECKED = "not-checked"
@@ -284,22 +303,23 @@ class KeyState(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
-    """What came of asking. ``accepted``: the image can be had; ``anonymous``: even without a key. ``problem`` is the
-    kind of what stands in the way, None when nothing does.
+    """What came of asking. ``accepted``: the image can be had, and the key, where there is one, is not known to be bad;
+    ``anonymous``: the image can be had even without a key. ``problem`` is the kind of what stands in the way, None when
+    nothing does. ``key`` is what NVIDIA itself says about the key, None where it was not asked or could not be;
+    ``notes`` are translated sentences about the key.
     """
 
     image: str
     state: KeyState
     explained: Explained
     problem: Problem | None = None
+    anonymous: bool = False
+    key: KeyFacts | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
         return self.problem is None
-
-    @property
-    def anonymous(self) -> bool:
-        return self.state is KeyState.NOT_NEEDED
 
     @property
     def summary(self) -> str:
@@ -316,16 +336,20 @@ _STATES = {
     Problem.KEY_REFUSED: KeyState.REFUSED,
     Problem.ACCESS_DENIED: KeyState.NOT_ENTITLED,
     Problem.LICENCE: KeyState.LICENCE,
+    Problem.BLOCKED: KeyState.BLOCKED,
     Problem.TAG_MISSING: KeyState.NO_IMAGE,
     Problem.PLATFORM_MISSING: KeyState.NO_IMAGE,
 }
+_FOR_IMAGES = "catalog"
+"""Part of the name of the service that a key needs for images; what NVIDIA calls it exactly is not documented."""
 
 
 def check(host: Host, key: Secret | None, image_text: str) -> KeyCheck:
-    """Asks the registry for the image's description, first without the key; nothing is downloaded.
+    """Asks the registry for the image's description, first without the key, and NVIDIA about the key; nothing is
+    downloaded.
 
-    The key is sent only to a registry that takes it, and only when the image is not public. What the registry or the
-    network refuses is a result. Raises ``IMAGE_NAME_INVALID`` for a name that is none.
+    The key is sent only to a registry that takes it, when the image is not public, and to NVIDIA, when it is one of
+    NVIDIA's making. What they or the network refuse is a result. Raises ``IMAGE_NAME_INVALID`` for a name that is none.
     """
     reference = ImageReference.parse(image_text)
     image = str(reference)
@@ -335,16 +359,78 @@ def check(host: Host, key: Secret | None, image_text: str) -> KeyCheck:
     except Trouble as trouble:
         if trouble.kind not in NETWORK:
             raise
-        state = _STATES.get(trouble.kind, KeyState.NOT_CHECKED)
-        # Without a key, a refusal says nothing about rights: it may be that the key would open it.
-        if trouble.kind is Problem.KEY_WANTED or (state is KeyState.NOT_ENTITLED and sent is None):
-            state = KeyState.NOT_SENT if key else KeyState.NO_KEY
-            if key:
-                hint = _("Your key was not sent: {registry} is not NVIDIA's registry and not named in your settings.")
-                trouble.hint = hint.format(registry=reference.host)
-        return KeyCheck(image, state, words.explain(trouble), trouble.kind)
+        return _bad(host, image, key, sent, _with_clock(host, reference.host, trouble))
+    about = _about(host, sent)
+    if isinstance(about, Trouble) and about.kind is Problem.KEY_REFUSED and manifest.anonymous:
+        about.hint = _("{image} is public, so you can download it without a key.").format(image=image)
+        return KeyCheck(image, KeyState.REFUSED, words.explain(about), about.kind, anonymous=True)
     state = KeyState.NOT_NEEDED if manifest.anonymous else KeyState.ACCEPTED
-    return KeyCheck(image, state, _good(state, key, image))
+    facts, notes = _told(about)
+    return KeyCheck(image, state, _good(state, key, image), None, manifest.anonymous, facts, notes)
+
+
+def _bad(host: Host, image: str, key: Secret | None, sent: Secret | None, trouble: Trouble) -> KeyCheck:
+    """The image cannot be had: why, and whether that is the key's fault."""
+    state = _STATES.get(trouble.kind, KeyState.NOT_CHECKED)
+    # Without a key, a refusal says nothing about rights: it may be that the key would open it.
+    if trouble.kind is Problem.KEY_WANTED or (state is KeyState.NOT_ENTITLED and sent is None):
+        state = KeyState.NOT_SENT if key else KeyState.NO_KEY
+        if key:
+            hint = _("Your key was not sent: {registry} is not NVIDIA's registry and not named in your settings.")
+            trouble.hint = hint.format(registry=ImageReference.parse(image).host)
+    about = _about(host, sent) if state in (KeyState.REFUSED, KeyState.NOT_ENTITLED) else None
+    if state is KeyState.REFUSED and isinstance(about, KeyFacts):
+        # The registry's word alone would make somebody throw a good key away.
+        state = KeyState.NOT_ENTITLED
+        trouble = Trouble(
+            Problem.ACCESS_DENIED,
+            trouble.text,
+            subject=image,
+            hint=_('NGC knows the key, so it is not wrong. Was it made with the service "NGC Catalog"?'),
+            evidence=trouble.evidence,
+        )
+    elif state is KeyState.NOT_ENTITLED and isinstance(about, Trouble) and about.kind is Problem.KEY_REFUSED:
+        state, trouble = KeyState.REFUSED, about
+    facts, notes = _told(about)
+    return KeyCheck(image, state, words.explain(trouble), trouble.kind, key=facts, notes=notes)
+
+
+def _about(host: Host, key: Secret | None) -> KeyFacts | Trouble | None:
+    """What NVIDIA says about the key; the ``Trouble`` where it could not be asked or refuses it."""
+    if key is None:
+        return None
+    try:
+        return host.registry.about_key(key)
+    except Trouble as trouble:
+        if trouble.kind not in NETWORK:
+            raise
+        return trouble
+
+
+def _told(about: KeyFacts | Trouble | None) -> tuple[KeyFacts | None, tuple[str, ...]]:
+    if about is None:
+        return None, ()
+    if isinstance(about, Trouble):
+        if about.kind is Problem.KEY_REFUSED:  # the registry has just taken it: who is right is not ours to say
+            return None, (_("NVIDIA's key service does not know this key."),)
+        reason = words.explain(about).summary
+        return None, (_("NVIDIA could not be asked about the key itself: {reason}").format(reason=reason),)
+    notes = [_("NGC accepts the key.")]
+    if about.org:
+        notes = [_('NGC accepts the key; it belongs to the organisation "{org}".').format(org=about.org)]
+    if about.products and not any(_FOR_IMAGES in product.lower() for product in about.products):
+        notes.append(_('The key was made without the service "NGC Catalog": images that are not public may refuse it.'))
+    return about, tuple(notes)
+
+
+def _with_clock(host: Host, server: str, trouble: Trouble) -> Trouble:
+    """A certificate that looks bad only because of this machine's clock is the clock's fault."""
+    if trouble.kind is not Problem.TLS:
+        return trouble
+    now = host.registry.clock(server)
+    if now is None or abs(now - time.time()) <= CLOCK_LIMIT:
+        return trouble
+    return Trouble(Problem.CLOCK, trouble.text, subject=server, evidence=trouble.evidence)
 
 
 def _good(state: KeyState, key: Secret | None, image: str) -> Explained:
@@ -352,7 +438,7 @@ def _good(state: KeyState, key: Secret | None, image: str) -> Explained:
         summary, advice = _("The registry accepts your key for {image}."), _("You can download the image.")
     else:
         summary = _("{image} is public: no key is needed.")
-        advice = _("You can download the image; your key was not sent.") if key else _("You can download the image.")
+        advice = _("You can download the image without your key.") if key else _("You can download the image.")
     return Explained(state.value, summary.format(image=image), advice, (), ())
 
 
@@ -365,4 +451,8 @@ def check_json(result: KeyCheck) -> dict[str, Any]:
         "anonymous": result.anonymous,
         **{name: value for name, value in words.to_json(result.explained).items() if name != "id"},
         "problem": result.problem.value if result.problem else None,
+        "key": None
+        if result.key is None
+        else {"type": result.key.type, "org": result.key.org, "products": list(result.key.products)},
+        "notes": list(result.notes),
     }

@@ -405,6 +405,12 @@ _WORDS: dict[Problem, _Words] = {
         about=N_("{subject} has licence terms that your NGC account has not accepted yet."),
         links=(_CATALOG,),
     ),
+    Problem.BLOCKED: _Words(
+        N_("The registry does not give this image to your account, or not to your country."),
+        N_("Another key does not help. Choose another image, or ask NVIDIA about this one."),
+        about=N_("The registry does not give {subject} to your account, or not to your country."),
+        links=(_CATALOG,),
+    ),
     Problem.PLATFORM_MISSING: _Words(
         N_("This image was not built for the processor of this machine."),
         N_("Choose another tag; the NVIDIA TensorFlow 1 images need an x86-64 (amd64) processor."),
@@ -443,7 +449,7 @@ _WORDS: dict[Problem, _Words] = {
     ),
     Problem.TLS: _Words(
         N_("The registry's certificate was not accepted, so the connection is not safe."),
-        N_("Check the clock of this machine; in a company network, its certificate must be installed."),
+        N_("Whoever answers there may not be who they say; never switch the check of certificates off."),
         about=N_("The certificate of {subject} was not accepted, so the connection is not safe."),
         links=(_DOCKER_CERTIFICATE,),
     ),
@@ -452,6 +458,15 @@ _WORDS: dict[Problem, _Words] = {
         N_("Check the proxy's address; the Docker service has a proxy setting of its own."),
         about=N_("The proxy {subject} does not answer well."),
         links=(_DOCKER_PROXY,),
+    ),
+    Problem.CAPTIVE_PORTAL: _Words(
+        N_("Somebody else answers in the place of the registry."),
+        N_("Guest networks show a login page so: open any page in a web browser, log in there, then try again."),
+        about=N_("Somebody else answers in the place of {subject}."),
+    ),
+    Problem.CLOCK: _Words(
+        N_("The clock of this machine is wrong, so that certificates look bad."),
+        N_("Set the clock (sudo timedatectl set-ntp true), then try again."),
     ),
     Problem.PULL_FAILED: _Words(
         N_("The download stopped with an error."),

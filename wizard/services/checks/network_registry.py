@@ -12,10 +12,9 @@ from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
 from wizard.model.machine import Reached
 from wizard.model.proxy import of_environment
+from wizard.services.account import CLOCK_LIMIT
 from wizard.services.checks.check import Check
 
-CLOCK_LIMIT = 300.0
-"""Seconds by which a clock may be off: certificates are given some minutes before they count."""
 HOST = "nvcr.io"
 REPOSITORY = f"{HOST}/nvidia/tensorflow"
 _NETWORK = Link(N_("Docker: use a proxy"), "https://docs.docker.com/engine/daemon/proxy/")
