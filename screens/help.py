@@ -30,9 +30,8 @@ STEPS = {
         " wizard recommends one and says why."
     ),
     Step.PULL: N_(
-        "The image comes in parts, called layers. Docker downloads them and unpacks them. You may"
-        " leave this page: the"
-        " download goes on. Only when you quit the wizard, it stops."
+        "The image comes in parts, called layers. They are downloaded and unpacked. You may leave this page, quit the"
+        " wizard or lose the connection: the download goes on, and the wizard finds it again."
     ),
     Step.WORKSPACE: N_(
         "A container is thrown away easily, your data must not be. The data folder is a folder on"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -9,20 +11,28 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.base import StepScreen, trouble_blocks
-from screens.download import Download, State
-from screens.layout import Block, Gap, Item, Para, size, two_ends
+from screens.base import StepScreen, brief, trouble_blocks
+from screens.dialogs import Dialog
+from screens.download import Download, State, attach
+from screens.layout import Block, Facts, Gap, Item, Para, size, two_ends
+from screens.session import Session
 from screens.widgets import Blocks, Choice
-from wizard.model.errors import Problem
+from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
 from wizard.model.i18n import _, ngettext
 from wizard.model.journey import Step
+from wizard.model.progress import LayerState
+from wizard.services.image import UNREACHABLE
 
 if TYPE_CHECKING:
     from wizard.model.secret import Secret
+    from wizard.services.background import Found
+    from wizard.services.cost import Cost
 
 REFRESH = 10
 """Looks at the download a second. More would only cost, less would look stuck."""
+ENGINE = "engine"
+"""Fetched by Docker, which keeps nothing of a download that is stopped."""
 
 
 class Bar(Widget):
@@ -49,11 +59,22 @@ class Bar(Widget):
         return Content("\n").join([bar, Content(two_ends(_amount(done, total), _speed(state), width)), _phase(state)])
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What there was before anything was begun: an earlier download of the image, and what one costs now."""
+
+    found: Found | None
+    cost: Cost | None
+    trouble: Trouble | None
+    key: Secret | None
+
+
 class PullScreen(StepScreen):
-    """Starts the download when the user says so, shows how it goes, and lets them go on meanwhile."""
+    """Says what the download costs, starts it when the user says so, and lets them go on while it runs."""
 
     step = Step.PULL
     _seen: State | None = None
+    _looked: Looked | None = None
 
     def content(self) -> ComposeResult:
         yield Blocks(id="text")
@@ -61,32 +82,77 @@ class PullScreen(StepScreen):
         yield Blocks(id="below")
 
     def begin(self) -> None:
+        self._seen = None
+        self.query_one(Bar).display = False
+        self.set_interval(1 / REFRESH, self._look, name="look")
         download = self.session.download
         if download is None or download.image != self.journey.image:
+            self._inquire()
+        else:
+            self._look()
+
+    # --- before it starts
+
+    def _inquire(self) -> None:
+        if self.session.download is not None:
+            self.session.download.leave()
+            self.session.download = None
+        self.show([Para(_("One moment …"))])
+        self.work(
+            _("Asking what the download takes …"),
+            lambda _emit, _cancel: self._find(),
+            self._offer,
+            retry=self._inquire,
+        )
+
+    def _find(self) -> Looked:
+        from wizard.services import account, background, cost
+
+        host, image = self.session.host, self.journey.image
+        found = background.find(host, image)
+        if found is not None and found.runs:
+            return Looked(found, None, None, None)
+        current = account.current(host)
+        key = current[0] if current else None
+        try:
+            return Looked(found, cost.look(host, image, key), None, key)
+        except Trouble as trouble:
+            return Looked(found, None, trouble, key)
+
+    def _offer(self, looked: Looked) -> None:
+        """Asks whether to download, unless it goes on already or the image is here."""
+        self._looked = looked
+        cost = looked.cost
+        if looked.found is not None and looked.found.runs:
+            self._take(start=False)
+            return
+        if cost is not None and cost.plan.here is not None:
             self._start()
-        self._seen = None
-        self.set_interval(1 / REFRESH, self._look, name="look")
-        self._look()
+            return
+        if looked.trouble is not None:
+            choices = self._rescue(looked.trouble)
+            if looked.trouble.kind in UNREACHABLE:
+                choices.insert(1, Choice("start", _("Let Docker try"), _("its way to the network may be another")))
+            self.show(trouble_blocks(looked.trouble), choices)
+            self._trouble = looked.trouble
+        elif cost is not None:
+            begin = Choice("start", _("Download it"), verb=_("Download"))
+            other = Choice("back", _("Choose another image"), verb=_("Back"))
+            self.show(_price(self.journey.image, cost, looked.found), [begin, other] if cost.fits else [other, begin])
 
     def _start(self) -> None:
-        session, app = self.session, self.app
-        if session.download is not None:
-            session.download.stop()
+        self.session.note(_("Downloading {image}").format(image=self.journey.image))
+        self._take(start=True)
 
-        def key() -> Secret | None:
-            from wizard.services import account
+    def _take(self, *, start: bool) -> None:
+        looked = self._looked
+        wanted = looked is None or looked.cost is None or looked.cost.needs_key
+        key = looked.key if looked is not None and wanted else None
+        attach(self.session, self.app.post_message, self.journey.image, key, start=start)
+        self._seen = None
+        self._look()
 
-            found = account.current(session.host)
-            return found[0] if found else None
-
-        def ended(download: Download) -> None:
-            if download is session.download and download.state.done:
-                session.update(session.journey.finished(Step.PULL))
-
-        session.download = Download(
-            session.host, self.journey.image, key, post=app.post_message, ended=ended, note=session.note
-        )
-        session.note(_("Downloading {image}").format(image=self.journey.image))
+    # --- while it runs
 
     def _look(self) -> None:
         download = self.session.download
@@ -97,7 +163,7 @@ class PullScreen(StepScreen):
         if state == before:
             return
         self.query_one(Bar).state = state
-        if before is None or (before.done, before.trouble, before.plan) != (state.done, state.trouble, state.plan):
+        if before is None or _page(before) != _page(state):
             self._tell_story(state)
         self._tell_stall(state)
 
@@ -110,24 +176,46 @@ class PullScreen(StepScreen):
             )
             self.show([Item(text, Status.OK, style="bold"), Gap(), Para(state.image)], [Choice("next", _("Continue"))])
         elif state.trouble is not None and state.trouble.kind is Problem.CANCELLED:
-            self.show(
-                [Item(_("The download was stopped."), Status.INFO, style="bold")],
-                [Choice("again", _("Start again")), Choice("back", _("Choose another image"), verb=_("Back"))],
-            )
+            self._tell_stopped(state)
         elif state.trouble is not None:
-            choices = [Choice("again", _("Try again")), Choice("back", _("Choose another image"), verb=_("Back"))]
-            if state.trouble.kind in (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED):
-                choices.insert(0, Choice("key", _("Enter an API key"), verb=_("Enter key")))
-            self.show(trouble_blocks(state.trouble), choices)
+            self.show(trouble_blocks(state.trouble), self._rescue(state.trouble))
             self._trouble = state.trouble
         else:
-            self.show(
-                [Para(_("Downloading {image}").format(image=state.image), "bold"), *_plan(state), Gap()],
-                [
-                    Choice("ahead", _("Prepare the next steps"), _("the download goes on meanwhile"), _("Go on")),
-                    Choice("stop", _("Stop the download"), _("the next one starts again from zero"), _("Stop")),
-                ],
-            )
+            blocks: list[Block] = [
+                Para(_("Downloading {image}").format(image=state.image), "bold"),
+                *([Para(_("It was going on already; here it is again."))] if state.found else []),
+                *_plan(state),
+                Gap(),
+            ]
+            lost = state.via == ENGINE
+            warning = _("the next one starts again from zero") if lost else _("what is here is kept")
+            choices = [Choice("ahead", _("Prepare the next steps"), _("the download goes on meanwhile"), _("Go on"))]
+            if state.via and not lost:
+                choices.append(Choice("pause", _("Pause"), _("goes on later where it was")))
+            if state.layers is not None:
+                choices.append(Choice("layers", _("Show the layers"), verb=_("Show")))
+            choices.append(Choice("stop", _("Stop the download"), warning, _("Stop")))
+            self.show(blocks, choices, self._pointed(choices))
+
+    def _pointed(self, choices: Sequence[Choice]) -> str:
+        """The choice that the pointer stands on, if it is still offered: a new line above must not move it."""
+        current = self.choices.current
+        return current.id if current is not None and current in choices else ""
+
+    def _tell_stopped(self, state: State) -> None:
+        other = Choice("back", _("Choose another image"), verb=_("Back"))
+        if state.paused:
+            text, again = _("The download is paused. What is here is kept."), Choice("again", _("Go on"))
+        else:
+            text, again = _("The download was stopped."), Choice("again", _("Start again"))
+        self.show([Item(text, Status.INFO, style="bold")], [again, other])
+
+    def _rescue(self, trouble: Trouble) -> list[Choice]:
+        """The ways on after a failure."""
+        choices = [Choice("again", _("Try again")), Choice("back", _("Choose another image"), verb=_("Back"))]
+        if trouble.kind in (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED):
+            choices.insert(0, Choice("key", _("Enter an API key"), verb=_("Enter key")))
+        return choices
 
     def _tell_stall(self, state: State) -> None:
         below: list[Block] = []
@@ -139,20 +227,123 @@ class PullScreen(StepScreen):
         self.query_one("#below", Blocks).blocks = tuple(below)
 
     def picked(self, choice: str) -> None:
-        if choice == "ahead":
+        download = self.session.download
+        if choice == "start":
+            self._start()
+        elif choice == "ahead":
             self.go(Step.WORKSPACE)
-        elif choice == "stop" and self.session.download is not None:
-            self.session.download.stop()
+        elif choice == "pause" and download is not None:
+            download.pause()
+        elif choice == "layers" and download is not None:
+            self.app.push_screen(LayersDialog(self.session, download))
+        elif choice == "stop" and download is not None:
+            self._confirm_stop(download)
         elif choice == "key":
             self.go(Step.ACCOUNT)
 
+    def _confirm_stop(self, download: Download) -> None:
+        text = _("What is here is kept, and the next download goes on with it.")
+        if download.state.via == ENGINE:
+            text = _("Docker keeps nothing of a download that is stopped: the next one starts again from zero.")
+
+        def answered(choice: str | None) -> None:
+            if choice == "stop":
+                download.stop()
+
+        self.app.push_screen(
+            Dialog(
+                self.session,
+                _("Stop the download?"),
+                [Para(text)],
+                [Choice("", _("Let it go on")), Choice("stop", _("Stop it"))],
+            ),
+            answered,
+        )
+
     def action_again(self) -> None:
-        self._start()
-        self._seen = None
-        self._look()
+        self._inquire()
 
     def action_skip(self) -> None:
         """A step that cannot be skipped: without the image there is no container."""
+
+
+class LayersDialog(Dialog):
+    """Each layer of a download, as it is now."""
+
+    def __init__(self, session: Session, download: Download) -> None:
+        self._download = download
+        super().__init__(session, _("Layers"), self._rows(), [Choice("", _("Close"))])
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(1.0, self._again, name="layers")
+
+    def _again(self) -> None:
+        self.query_one("#text", Blocks).blocks = tuple(self._rows())
+
+    def _rows(self) -> list[Block]:
+        layers = self._download.state.layers
+        rows = [(layer.name, _layer(layer)) for layer in layers.layers] if layers else []
+        return [Facts(rows)]
+
+
+def _page(state: State) -> tuple[object, ...]:
+    """What the text and the choices depend on; the bar shows the rest."""
+    return state.done, state.trouble, state.plan, state.via, state.layers is None
+
+
+def _price(image: str, cost: Cost, found: Found | None) -> list[Block]:
+    """The question, and what the answer costs."""
+    plan, missing = cost.plan, cost.missing
+    if missing is None:
+        question = _("Download {image}?").format(image=image)
+    elif plan.bytes_here:
+        question = _("Download {size} ({here} already here)?").format(size=size(missing), here=size(plan.bytes_here))
+    else:
+        question = _("Download {size}?").format(size=size(missing))
+    rows = [(_("Image"), image)]
+    if cost.layers is not None:
+        text = ngettext("one layer", "{n} layers", cost.layers).format(n=cost.layers)
+        rows.append((_("Parts"), _("{layers}, the parts of an image").format(layers=text)))
+    if plan.disk_needed:
+        rows.append((_("On the disk"), _("about {size} when unpacked").format(size=size(plan.disk_needed))))
+    if plan.disk_free is not None:
+        rows.append((_("Free"), _("{size} where Docker keeps images").format(size=size(plan.disk_free))))
+    if cost.seconds is not None and cost.rate is not None:
+        text = _("about {time}, at {size} a second as the last time")
+        rows.append((_("Time"), text.format(time=duration(cost.seconds), size=size(cost.rate))))
+    blocks: list[Block] = [Para(question, "bold"), Gap(), Facts(rows)]
+    if found is not None and (text := _earlier(found)):
+        blocks[:0] = [Item(text, Status.INFO), Gap()]
+    if not cost.fits:
+        blocks += [Gap(), Item(_("There is not enough room on the disk. Make room first."), Status.WARNING)]
+    return blocks
+
+
+def _earlier(found: Found) -> str:
+    """What became of an earlier download that did not come to its end."""
+    ended, progress = found.ended, found.progress
+    reached = 100 * progress.done // progress.total if progress is not None and progress.total else 0
+    if ended is None:
+        return _("The last download was cut off at {percent} %: its process has ended.").format(percent=reached)
+    if ended.paused:
+        return _("The last download was paused at {percent} %.").format(percent=reached)
+    if ended.trouble is not None and ended.trouble.kind is not Problem.CANCELLED:
+        return _("The last download stopped at {percent} %: {reason}").format(
+            percent=reached, reason=brief(ended.trouble)
+        )
+    return ""
+
+
+def _layer(layer: LayerState) -> str:
+    stage = {
+        "waiting": _("waiting"),
+        "downloading": _("downloading"),
+        "downloaded": _("downloaded"),
+        "unpacking": _("unpacking"),
+        "done": _("done"),
+    }.get(layer.stage, layer.stage)
+    return _("{stage}, {amount}").format(stage=stage, amount=_amount(layer.done, layer.size))
 
 
 def _plan(state: State) -> list[Block]:

@@ -30,10 +30,11 @@ from screens.layout import Block, Gap, Para
 from screens.session import Session
 from screens.welcome import MACHINES, Practise, Speak
 from screens.widgets import Choice
-from screens.work import Happened
+from screens.work import Happened, Job
 from wizard.host.ports import Host
 from wizard.model import i18n
 from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Emit
 from wizard.model.i18n import _
 from wizard.model.journey import Journey, Step
 from wizard.services import journey as journeys
@@ -41,6 +42,8 @@ from wizard.services import journey as journeys
 HEAVY = ("docker", "requests", "keyring", "pynvml")
 """Libraries that the adapters import when they are used; loaded behind the first frame."""
 
+STOP = "stop"
+"""The answer of whoever quits and wants the download to end, too."""
 END_SECONDS = 3.0
 """How long an end by a signal may take."""
 CANNOT = ("", "dumb", "unknown")
@@ -137,6 +140,25 @@ class WizardApp(App[int]):
     def _preload(self) -> None:
         gc.enable()
         threading.Thread(target=_import_heavy, daemon=True).start()
+        self._find_download()
+
+    def _find_download(self) -> None:
+        """Looks whether the image is still being downloaded since the last time; shows it on every page if so."""
+        session = self.session
+
+        def look(_emit: Emit, _cancel: Cancel) -> bool:
+            from wizard.services import background
+
+            return any(found.image == session.journey.image for found in background.running(session.host))
+
+        def found(there: bool) -> None:
+            if there and session.download is None and session is self.session:
+                from screens.download import attach
+
+                attach(session, self.post_message, session.journey.image, None, start=False)
+
+        if session.journey.image:
+            Job(look, post=self.post_message, returned=found, failed=lambda trouble: session.note(str(trouble)))
 
     def _told_to_end(self, number: int) -> None:
         if not self.is_headless:
@@ -150,7 +172,8 @@ class WizardApp(App[int]):
 
     def _let_go(self) -> None:
         if self.session.download is not None:
-            self.session.download.stop()
+            self.session.download.leave()
+            self.session.download = None
 
     def _handle_exception(self, error: Exception) -> None:
         self.crash = self.crash or error
@@ -222,6 +245,7 @@ class WizardApp(App[int]):
         self.session = session
         self._recall(session)
         await self._show(Step.WELCOME)
+        self._find_download()
 
     @on(Speak)
     async def _speak(self, message: Speak) -> None:
@@ -261,7 +285,9 @@ class WizardApp(App[int]):
         self.push_screen(QuitDialog(self.session), self._quit)
 
     def _quit(self, answer: str | None) -> None:
-        if answer == "quit":
+        if answer == STOP and self.session.download is not None:
+            self.session.download.stop()
+        if answer in ("quit", STOP):
             self._let_go()
             self.exit(0)
 
@@ -271,16 +297,19 @@ class QuitDialog(Dialog):
 
     def __init__(self, session: Session) -> None:
         text: list[Block] = [Para(_("Your place is saved. Start s2s-wizard again and choose Continue."))]
+        choices = [Choice("", _("Stay")), Choice("quit", _("Quit"))]
         download = session.download
         if download is not None and download.running:
-            text += [
-                Gap(),
-                Para(
-                    _("A download is running. If you quit now it stops, and the next one starts again from zero."),
-                    "$text-warning",
-                ),
-            ]
-        super().__init__(session, _("Quit the wizard?"), text, [Choice("", _("Stay")), Choice("quit", _("Quit"))])
+            if download.lasting:
+                text += [
+                    Gap(),
+                    Para(_("The download goes on without the wizard, which finds it again when it starts.")),
+                ]
+                choices.append(Choice(STOP, _("Quit and stop the download")))
+            else:
+                warning = _("A download is running. If you quit now it stops, and the next one starts again from zero.")
+                text += [Gap(), Para(warning, "$text-warning")]
+        super().__init__(session, _("Quit the wizard?"), text, choices)
 
 
 def _import_heavy() -> None:

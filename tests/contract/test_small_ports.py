@@ -41,6 +41,21 @@ def test_the_lock_may_be_nested_and_is_free_afterwards(store: Store) -> None:
     assert store.read("journey.json") == b"one"
 
 
+def test_locks_of_different_names_are_different(store: Store) -> None:
+    with store.lock("pulls/one.lock"), store.lock(), store.lock("pulls/two.lock"):
+        store.write("journey.json", b"one")
+    assert store.locked_by() is None
+
+
+def test_a_file_grows_and_is_read_on(store: Store) -> None:
+    assert store.read_on("pulls/one", 0) is None
+    store.append("pulls/one", b"abc")
+    store.append("pulls/one", b"def")
+    assert store.read("pulls/one") == b"abcdef"
+    assert store.read_on("pulls/one", 4) == b"ef"
+    assert store.read_on("pulls/one", 6) == b""
+
+
 def test_names_in_folders_are_listed_in_order(store: Store) -> None:
     assert store.names("receipts") == ()
     for name in ("receipts/b.json", "receipts/a.json", "other/c.json"):

@@ -19,6 +19,7 @@ from wizard.model import i18n
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Stalled
 from wizard.model.journey import Step
+from wizard.model.progress import Layers, LayerState
 from wizard.services import pull
 
 Compare = Callable[..., bool]
@@ -62,6 +63,13 @@ def look(
     return snap_compare(app, terminal_size=size, run_before=walk_there)
 
 
+async def started(walk: Walk) -> None:
+    """To the download, and yes to what it costs."""
+    await walk.go(Step.PULL, **CHOSEN)
+    await walk.until(lambda: walk.pointed == "start")
+    await walk.press("enter")
+
+
 @pytest.mark.parametrize(
     ("language", "size"), LOOKS, ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value))
 )
@@ -70,9 +78,11 @@ def test_every_step(snap_compare: Compare, step: Step, language: str, size: tupl
     async def prepare(walk: Walk) -> None:
         if step is Step.WELCOME:
             return
-        await walk.go(step, **CHOSEN)
         if step is Step.PULL:
+            await started(walk)
             await walk.until(lambda: "25 %" in walk.text)
+        else:
+            await walk.go(step, **CHOSEN)
 
     assert look(snap_compare, prepare, language=language, size=size)
 
@@ -95,11 +105,32 @@ def test_entering_a_key(snap_compare: Compare) -> None:
     assert look(snap_compare, prepare)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_a_download_costs(snap_compare: Compare, language: str) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.PULL, **CHOSEN)
+        await walk.until(lambda: walk.pointed == "start")
+
+    assert look(snap_compare, prepare, language=language)
+
+
+def test_the_layers_of_a_download(snap_compare: Compare, still: Slow) -> None:
+    states = [LayerState(f"{n:012x}", 40_000_000 * n, 9_000_000 * n, "downloading") for n in range(1, 40)]
+    still.events.append(Layers(tuple(states)))
+
+    async def prepare(walk: Walk) -> None:
+        await started(walk)
+        await walk.until(lambda: "layers" in walk.offered)
+        await walk.choose("layers")
+
+    assert look(snap_compare, prepare)
+
+
 def test_a_stalled_download(snap_compare: Compare, still: Slow) -> None:
     still.events.append(Stalled(31, "The registry does not send anything."))
 
     async def prepare(walk: Walk) -> None:
-        await walk.go(Step.PULL, **CHOSEN)
+        await started(walk)
         await walk.until(lambda: "31 s" in walk.text)
 
     assert look(snap_compare, prepare)
@@ -110,7 +141,7 @@ def test_a_download_that_broke(snap_compare: Compare, still: Slow) -> None:
     still.go.set()
 
     async def prepare(walk: Walk) -> None:
-        await walk.go(Step.PULL, **CHOSEN)
+        await started(walk)
         await walk.until(lambda: "[error]" in walk.text)
 
     assert look(snap_compare, prepare)

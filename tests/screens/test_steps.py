@@ -20,10 +20,11 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Progress, Stalled
 from wizard.model.finding import Status
 from wizard.model.fix import Fix, StepState
-from wizard.model.journey import Step
+from wizard.model.journey import Journey, Step
 from wizard.model.machine import KeyPlace
-from wizard.model.progress import PullPlan
-from wizard.services import checks, pull, repairs
+from wizard.model.progress import Layers, LayerState, PullPlan
+from wizard.services import background, checks, pull, repairs
+from wizard.services import journey as journeys
 
 IMAGE = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
 KEY = "nvapi-" + "a1B2" * 16
@@ -439,9 +440,16 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     controlled.go.set()
 
 
+async def download(walk: Walk) -> None:
+    """To the download, and yes to what it costs."""
+    await walk.go(Step.PULL, image=IMAGE)
+    await walk.until(lambda: walk.pointed == "start", "the question")
+    await walk.press("enter")
+
+
 async def test_an_image_is_pulled_and_the_next_step_waits(start: Start) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "next" in walk.offered)
         assert "[ok]    The image is on this computer." in walk.text
         assert Step.PULL in walk.journey.done
@@ -452,7 +460,7 @@ async def test_an_image_is_pulled_and_the_next_step_waits(start: Start) -> None:
 
 async def test_an_image_that_is_here_is_not_pulled_again(start: Start) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "next" in walk.offered)
         walk.app.session.download = None
         await walk.go(Step.PULL, image=IMAGE)
@@ -461,7 +469,7 @@ async def test_an_image_that_is_here_is_not_pulled_again(start: Start) -> None:
 
 async def test_the_bar_tells_bytes_speed_time_and_layers(start: Start, slow: Slow) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "25 %" in walk.text)
         assert "250 MB of 1.0 GB" in walk.text
         assert "5.0 MB a second · about 2 min left" in walk.text
@@ -471,7 +479,7 @@ async def test_the_bar_tells_bytes_speed_time_and_layers(start: Start, slow: Slo
 async def test_a_time_that_is_not_known_is_not_told(start: Start, slow: Slow) -> None:
     slow.events = [PullPlan(None, 0, None), Progress(1_000_000, None, "bytes", "downloading")]
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "1.0 MB" in walk.text)
         assert "%" not in walk.text
         assert "left" not in walk.text
@@ -480,7 +488,7 @@ async def test_a_time_that_is_not_known_is_not_told(start: Start, slow: Slow) ->
 async def test_a_stall_is_named_and_forgotten(start: Start, slow: Slow) -> None:
     slow.events.append(Stalled(31, "The registry is slow."))
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "Nothing has arrived for 31 s" in walk.text)
         assert "The registry is slow." in walk.whole
         slow.go.set()
@@ -489,7 +497,7 @@ async def test_a_stall_is_named_and_forgotten(start: Start, slow: Slow) -> None:
 
 async def test_the_download_goes_on_while_the_next_step_is_prepared(start: Start, slow: Slow) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "25 %" in walk.text)
         await walk.press("enter")
         await walk.at(Step.WORKSPACE)
@@ -501,32 +509,137 @@ async def test_the_download_goes_on_while_the_next_step_is_prepared(start: Start
         assert slow.calls == 1
 
 
-async def test_quitting_during_a_download_says_what_is_lost(start: Start, slow: Slow) -> None:
+async def test_what_it_costs_is_said_before_it_starts(start: Start, slow: Slow) -> None:
     async with start() as walk:
+        background._keep_speed(walk.app.session.host, IMAGE, [5e6] * 5)
         await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: "Download 4.5 GB?" in walk.text)
+        assert "30 layers" in walk.text
+        assert "about 13.4 GB when unpacked" in walk.text
+        assert "where Docker keeps images" in walk.text
+        assert "about 15 min, at 5.0 MB a second as the last time" in walk.text
+        assert slow.calls == 0
+        await walk.press("escape")
+        await walk.at(Step.IMAGE)
+        assert slow.calls == 0
+
+
+async def test_without_room_the_pointer_stands_on_another_image(start: Start) -> None:
+    async with start("disk-full") as walk:
+        await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: walk.pointed == "back")
+        assert "There is not enough room on the disk" in walk.whole
+
+
+async def test_quitting_a_simulated_download_says_what_is_lost(start: Start, slow: Slow) -> None:
+    async with start() as walk:
+        await download(walk)
+        await walk.until(lambda: "25 %" in walk.text)
         await walk.press("q")
         assert "starts again from zero" in walk.whole
         assert walk.pointed == ""
 
 
+async def test_quitting_leaves_a_download_that_lasts(start: Start, slow: Slow) -> None:
+    host = machine.build("healthy", pace=0)
+    host.background.lasting = True
+    async with start(host) as walk:
+        await download(walk)
+        await walk.until(lambda: "25 %" in walk.text)
+        await walk.press("q")
+        assert "goes on without the wizard" in walk.whole
+        assert walk.offered == ("", "quit", "stop")
+        await walk.choose("quit")
+    assert [found.image for found in background.running(host)] == [IMAGE]
+    async with start(host) as walk:
+        await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: "It was going on already" in walk.text and "25 %" in walk.text)
+        slow.go.set()
+        await walk.until(lambda: "next" in walk.offered)
+    assert slow.calls == 1
+
+
+async def test_the_wizard_finds_its_download_when_it_starts(start: Start, slow: Slow) -> None:
+    host = machine.build("healthy", pace=0)
+    journeys.save(host, Journey(done=frozenset({Step.WELCOME, Step.ACCOUNT}), image=IMAGE))
+    background.begin(host, IMAGE, None)
+    async with start(host) as walk:
+        await walk.until(lambda: "download 25 %" in walk.text)
+        slow.go.set()
+        await walk.until(lambda: Step.PULL in walk.journey.done)
+
+
+async def test_quitting_can_stop_the_download(start: Start, slow: Slow) -> None:
+    host = machine.build("healthy", pace=0)
+    host.background.lasting = True
+    async with start(host) as walk:
+        await download(walk)
+        await walk.until(lambda: "25 %" in walk.text)
+        await walk.press("q")
+        await walk.choose("stop")
+        await walk.until(lambda: not background.running(host))
+    found = background.find(host, IMAGE)
+    assert found is not None
+    assert found.ended is not None
+    assert found.ended.trouble is not None
+    assert found.ended.trouble.kind is Problem.CANCELLED
+
+
 async def test_a_download_can_be_stopped_and_started_again(start: Start, slow: Slow) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
+        await walk.until(lambda: "stop" in walk.offered)
+        await walk.choose("stop")
+        assert "the next one starts again from zero" in walk.whole
+        await walk.press("enter")
+        await walk.until(lambda: "stop" in walk.offered)
+        assert slow.calls == 1
+        await walk.choose("stop")
         await walk.choose("stop")
         await walk.until(lambda: "The download was stopped." in walk.whole)
         await walk.choose("again")
+        await walk.until(lambda: walk.pointed == "start")
+        await walk.press("enter")
         await walk.until(lambda: slow.calls == 2 and "25 %" in walk.text)
+
+
+async def test_a_download_whose_process_has_gone_is_told_with_what_it_had_reached(start: Start, slow: Slow) -> None:
+    host = machine.build("healthy", pace=0)
+    background.begin(host, IMAGE, None)
+    for name in host.store.names("pulls"):
+        if name[-1].isdigit():  # the journal of a process that was killed at 25 %
+            data = (host.store.read(f"pulls/{name}") or b"").replace(b'"simulated"', b'"another start of the machine"')
+            host.store.write(f"pulls/{name}", data)
+    async with start(host) as walk:
+        await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: walk.pointed == "start")
+        assert "was cut off at 25 %" in walk.text
+
+
+async def test_the_layers_are_shown_when_asked_for(start: Start, slow: Slow) -> None:
+    states = (LayerState("d83e0c5b1f2a", 300_000_000, 75_000_000, "downloading"), LayerState("aa", None, 0, "waiting"))
+    slow.events.append(Layers(states))
+    async with start() as walk:
+        await download(walk)
+        await walk.until(lambda: "layers" in walk.offered)
+        await walk.choose("layers")
+        assert "d83e0c5b1f2a" in walk.text
+        assert "downloading, 75.0 MB of 300 MB" in walk.text
+        await walk.press("escape")
+        await walk.until(lambda: "25 %" in walk.text)
 
 
 async def test_a_download_that_breaks_offers_to_try_again(start: Start, slow: Slow) -> None:
     slow.trouble = Trouble(Problem.PULL_FAILED, "unexpected EOF", subject=IMAGE)
     slow.go.set()
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: "[error]" in walk.text)
         assert "unexpected EOF" in walk.text
         assert walk.offered == ("again", "back")
         slow.trouble = None
+        await walk.press("enter")
+        await walk.until(lambda: walk.pointed == "start")
         await walk.press("enter")
         await walk.until(lambda: "next" in walk.offered)
 
@@ -535,7 +648,7 @@ async def test_a_registry_that_wants_a_key_leads_to_the_account(start: Start, sl
     slow.trouble = Trouble(Problem.KEY_WANTED, subject=IMAGE)
     slow.go.set()
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.until(lambda: walk.pointed == "key")
         await walk.press("enter")
         await walk.at(Step.ACCOUNT)
@@ -587,7 +700,7 @@ async def test_up_and_down_move_between_the_fields(start: Start) -> None:
 
 
 async def with_image(walk: Walk) -> None:
-    await walk.go(Step.PULL, image=IMAGE)
+    await download(walk)
     await walk.until(lambda: "next" in walk.offered)
 
 
@@ -617,7 +730,7 @@ async def test_without_the_image_the_way_leads_to_the_download(start: Start) -> 
 
 async def test_while_the_image_comes_the_container_waits(start: Start, slow: Slow) -> None:
     async with start() as walk:
-        await walk.go(Step.PULL, image=IMAGE)
+        await download(walk)
         await walk.go(Step.CONTAINER)
         assert "still being downloaded" in walk.whole
 

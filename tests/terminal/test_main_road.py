@@ -91,6 +91,8 @@ def test_from_the_first_screen_to_a_prompt_in_the_container_and_back(
             window.keys("Up")
             window.see("> ")
         window.keys("Enter")
+        look(window, "> Download it")
+        window.keys("Enter")
         look(window, "The image is on this computer.")
         window.keys("Enter")
         look(window, "Data folder")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wizard.demo import spec as specs
+from wizard.demo.background import Answer, SimBackground
 from wizard.demo.commands import SimCommands, SimPrivilege
 from wizard.demo.daemon import Box, Daemon
 from wizard.demo.engine import SimEngine, go_arch
@@ -54,7 +57,14 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
         daemon.start(earlier=True)
     privilege = SimPrivilege(RootAccess.ROOT if user.uid == 0 else RootAccess(user.root))
     commands = SimCommands(spec.commands, tree, who, privilege, daemon)
-    return Host(
+
+    def serve(request: Mapping[str, str], key: Secret | None, answer: Answer) -> None:
+        from wizard.services import background as service
+
+        service.serve(host, request, key, answer)
+
+    background = SimBackground(serve)
+    host = Host(
         info=HostInfo(
             kind="simulated",
             name=spec.os.hostname,
@@ -74,10 +84,12 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
         registry=registry,
         keys=SimKeys(spec.keys.keyring),
         terminal=SimTerminal(SystemTerminal(), commands),
-        store=SimStore(f"{user.home}/.local/state/s2s-wizard"),
+        store=SimStore(f"{user.home}/.local/state/s2s-wizard", lambda: background.this().pid),
+        background=background,
         home=user.home,
         environ={"HOME": user.home, "USER": user.name, "LANG": "C.UTF-8", **spec.environ},
     )
+    return host
 
 
 def _furnish(spec: specs.Spec, daemon: Daemon, registry: SimRegistry) -> None:

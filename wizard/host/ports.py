@@ -31,6 +31,7 @@ from wizard.model.machine import (
     KeyPlace,
     KeyStoreInfo,
     PathInfo,
+    ProcessId,
     Reached,
     RootAccess,
 )
@@ -324,6 +325,12 @@ class Store(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Writes the whole file in one step. Raises ``DISK_FULL``, ``FILE_PERMISSION``, ``FILE_READ_ONLY``."""
 
+    def append(self, name: str, data: bytes) -> None:
+        """Adds to the end of the file, at once but without waiting for the disk. Raises as ``write`` does."""
+
+    def read_on(self, name: str, start: int) -> bytes | None:
+        """What stands in the file from the byte ``start`` on, or None where there is no such file."""
+
     def remove(self, name: str) -> None:
         """Removes the file; one that is gone is fine."""
 
@@ -333,14 +340,36 @@ class Store(Protocol):
     def path(self, name: str) -> str:
         """Where ``name`` lies, for people."""
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Holds the right to change the machine, against other processes of this user; may be nested in one process.
+    def lock(self, name: str = "lock") -> AbstractContextManager[None]:
+        """Holds a right against other processes of this user; may be nested in one process. The usual one is the right
+        to change the machine.
 
         A process that ends, however it does, lets go of it. Raises ``BUSY`` with the other's pid as the subject.
         """
 
     def locked_by(self) -> int | None:
-        """The pid of another process that holds the lock; None where none does. Waits for nobody."""
+        """The pid of another process that holds the usual lock; None where none does. Waits for nobody."""
+
+
+class Background(Protocol):
+    """Work of this program that goes on when the program that began it has ended or lost its terminal."""
+
+    lasting: bool
+    """whether it really does; on a simulated machine, all ends with the program"""
+
+    def start(self, request: Mapping[str, str], key: Secret | None) -> None:
+        """Begins what ``request`` says, in a process of its own; returns when that process has the work in hand, or has
+        seen that another one has.
+
+        The key goes to it through a pipe. Raises what kept it from beginning, ``COMMAND_FAILED`` or
+        ``COMMAND_TIMEOUT``.
+        """
+
+    def this(self) -> ProcessId:
+        """The process that asks."""
+
+    def runs(self, process: ProcessId) -> bool:
+        """Whether that very process still runs; a later one of the same number is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +386,7 @@ class Host:
     keys: KeyStore
     terminal: Terminal
     store: Store
+    background: Background
     home: str
     """the user's home folder"""
     environ: Mapping[str, str]

@@ -18,6 +18,7 @@ from wizard.host.ports import Host
 from wizard.host.store import FolderStore
 
 if TYPE_CHECKING:
+    from wizard.host.background import SystemBackground
     from wizard.host.engine import DockerEngine
     from wizard.host.files import SystemFiles
     from wizard.host.gpus import NvmlGpus
@@ -71,6 +72,11 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
 
         return SystemTerminal(environ=clean)
 
+    def background() -> SystemBackground:
+        from wizard.host.background import SystemBackground
+
+        return SystemBackground(clean)
+
     return Host(
         info=system.read(),
         commands=commands,
@@ -82,6 +88,7 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
         keys=_later(keys),
         terminal=_later(terminal),
         store=FolderStore(folders.state),
+        background=_later(background),
         home=home,
         environ=clean,
         packages=config.packages,

@@ -27,8 +27,8 @@ class FolderStore:
     def __init__(self, root: str) -> None:
         self._root = Path(root)
         self._guard = threading.Lock()
-        self._depth = 0
-        self._held = -1
+        self._depth: dict[str, int] = {}
+        self._held: dict[str, int] = {}
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -45,6 +45,28 @@ class FolderStore:
             write_whole(str(place), data, mode=0o600)
         except OSError as error:
             raise typed(error, str(place)) from error
+
+    def append(self, name: str, data: bytes) -> None:
+        place = self._place(name)
+        try:
+            self._make(place.parent)
+            handle = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(handle, data)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise typed(error, str(place)) from error
+
+    def read_on(self, name: str, start: int) -> bytes | None:
+        try:
+            with self._place(name).open("rb") as file:
+                file.seek(start)
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise typed(error, self.path(name)) from error
 
     def remove(self, name: str) -> None:
         try:
@@ -64,22 +86,22 @@ class FolderStore:
         return str(self._place(name))
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, name: str = _LOCK) -> Iterator[None]:
         with self._guard:
-            if self._depth == 0:
-                self._held = self._acquire()
-            self._depth += 1
+            if not self._depth.get(name):
+                self._held[name] = self._acquire(name)
+            self._depth[name] = self._depth.get(name, 0) + 1
         try:
             yield
         finally:
             with self._guard:
-                self._depth -= 1
-                if self._depth == 0:
-                    os.close(self._held)
+                self._depth[name] -= 1
+                if not self._depth[name]:
+                    os.close(self._held.pop(name))
 
     def locked_by(self) -> int | None:
         with self._guard:
-            if self._depth:
+            if self._depth.get(_LOCK):
                 return None
             try:
                 handle = os.open(self._place(_LOCK), os.O_RDONLY | os.O_CLOEXEC)
@@ -95,9 +117,9 @@ class FolderStore:
                 os.close(handle)
             return None
 
-    def _acquire(self) -> int:
+    def _acquire(self, name: str) -> int:
         """An open file that holds the lock until it is closed."""
-        place = self._place(_LOCK)
+        place = self._place(name)
         try:
             self._make(place.parent)
             handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -96,6 +96,8 @@ class Problem(str, Enum):
     """the clock of this machine is so wrong that good certificates look bad"""
     PULL_FAILED = "pull-failed"
     DIGEST_MISMATCH = "digest-mismatch"
+    PULL_CUT_OFF = "pull-cut-off"
+    """the process that downloaded has ended without a word"""
     # keys and their stores
     STORE_MISSING = "key-store-missing"
     STORE_LOCKED = "key-store-locked"

@@ -27,6 +27,16 @@ class HostInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that cannot be taken for a later one of the same number: ``started`` is when it began, in a form that
+    only this machine understands, and that no other process since its last start can have with that ``pid``.
+    """
+
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandResult:
     """What a program did. ``stdout`` and ``stderr`` are decoded with replacement characters; ``seconds`` is wall
     time.

@@ -39,6 +39,26 @@ class PullPlan:
     layers: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """One layer of an image on its way: the first digits of its digest, compressed bytes in all (None while not known)
+    and here, and where it is.
+    """
+
+    name: str
+    size: int | None
+    done: int
+    stage: str
+    """``waiting``, ``downloading``, ``downloaded``, ``unpacking`` or ``done``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """How all layers are, in the manifest's order."""
+
+    layers: tuple[LayerState, ...]
+
+
 class Wait(str, Enum):
     """What a pull is waiting for while nothing moves."""
 
@@ -149,6 +169,13 @@ class PullProgress:
         if rate and self.total is not None and not self._finished:
             eta = (self.total - self.done) / rate
         return Progress(self.done, self.total, "bytes", self.phase, rate, eta)
+
+    @property
+    def layers(self) -> Layers:
+        """How each layer is."""
+        return Layers(
+            tuple(LayerState(name, part.size, part.done, part.stage.name.lower()) for name, part in self._parts.items())
+        )
 
     @property
     def waits_for(self) -> Wait:

@@ -26,6 +26,8 @@ from wizard.services.image import UNREACHABLE, is_same
 
 STALL_SECONDS = 30.0
 _BETWEEN_EVENTS = 0.1
+_BETWEEN_LAYERS = 1.0
+"""What is told of each layer is for those who look closely, and it is long."""
 _WATCH_SECONDS = 1.0
 _REFUSED = (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED)
 # Where the registry could not be asked, Docker gets the key only if nobody was seen to read along.
@@ -60,8 +62,9 @@ def run(
     """Fetches the image named ``text`` and compares what came with what the registry announced.
 
     ``key`` is used only if the registry wants one. Emits ``Started``, ``PullPlan``, ``Progress`` (at most ten a
-    second), ``Stalled`` (nothing moved for ``stall_after`` seconds of ``clock``), ``Line`` and ``Finished``. Raises
-    ``Trouble``: the kinds of the registry and the engine, ``DIGEST_MISMATCH``, ``CANCELLED``.
+    second), ``Layers`` (at most one a second), ``Stalled`` (nothing moved for ``stall_after`` seconds of ``clock``),
+    ``Line`` and ``Finished``. Raises ``Trouble``: the kinds of the registry and the engine, ``DIGEST_MISMATCH``,
+    ``CANCELLED``.
     """
     cancel = cancel or Cancel()
     reference = ImageReference.parse(text)
@@ -198,6 +201,7 @@ class _Telling:
         self._lock = threading.Lock()
         self._since = clock()
         self._told = self._since - _BETWEEN_EVENTS
+        self._layers_told = self._since - _BETWEEN_LAYERS
         self._stalls = 0
 
     def hear(self, message: dict[str, object]) -> None:
@@ -241,6 +245,9 @@ class _Telling:
             if now - self._told >= _BETWEEN_EVENTS:
                 self._told = now
                 self._emit(self.progress.snapshot(now))
+            if now - self._layers_told >= _BETWEEN_LAYERS:
+                self._layers_told = now
+                self._emit(self.progress.layers)
         elif quiet >= self._stall_after * (self._stalls + 1):
             self._stalls = int(quiet // self._stall_after)
             self._emit(Stalled(quiet, _(_REASONS[self.progress.waits_for])))

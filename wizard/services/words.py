@@ -478,6 +478,11 @@ _WORDS: dict[Problem, _Words] = {
         N_("Download it again; if this comes back, a proxy on the way changes the data."),
         about=N_("What was downloaded as {subject} is not what the registry announced, so it is not used."),
     ),
+    Problem.PULL_CUT_OFF: _Words(
+        N_("The process that downloaded has ended without a word."),
+        N_("Start the download again; it takes up what was kept."),
+        about=N_("The process that downloaded {subject} has ended without a word."),
+    ),
     # keys and their stores
     Problem.STORE_MISSING: _Words(
         N_("This machine has no password store that the wizard can use."),
