@@ -49,8 +49,6 @@ def main() -> int:
         os.close(nowhere)
 
     with log.start(Folders.of(os.environ, str(Path.home())).state):
-        if key is not None:
-            log.hide(key)
         host = real.build()
         try:
             background.serve(host, request, key, answer, cancel)
