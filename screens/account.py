@@ -22,6 +22,7 @@ from wizard.services import words
 PLACES = {
     KeyPlace.ENVIRONMENT: N_("in the environment"),
     KeyPlace.KEYRING: N_("in this computer's password store"),
+    KeyPlace.PASS: N_("in pass, encrypted with my GnuPG key"),
     KeyPlace.SESSION: N_("only until I quit"),
     KeyPlace.FILE: N_("in a file that only I can read"),
 }
@@ -169,6 +170,8 @@ class AccountScreen(StepScreen):
             choices.append(Choice("keyring", _("In this computer's password store"), _("recommended"), _("Keep it")))
         else:
             blocks.append(Para(_("This computer has no password store that can be used now."), "$foreground-muted"))
+        if KeyPlace.PASS in usable:
+            choices.append(Choice("pass", _("In pass"), _("encrypted with your GnuPG key"), _("Keep it")))
         choices.append(Choice("session", _("Only until I quit"), _("you enter it again next time"), _("Keep it")))
         if KeyPlace.FILE in usable:
             choices.append(Choice("file", _("In a file"), _("readable text; asks once more"), _("Keep it")))

@@ -234,7 +234,7 @@ def test_an_empty_file_holds_no_key(here: Keys, folder: Path) -> None:
     (folder / "ngc_key").write_text("\n")
 
     assert here.get() is None
-    assert not here.places()[2].holds_key
+    assert not here.places()[4].holds_key
 
 
 # --- the password store ------------------------------------------------------------------------------------------

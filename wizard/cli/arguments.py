@@ -16,7 +16,7 @@ from wizard.model.secret import redact
 
 DEMO = "unknown-runtime"
 """The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
-STORES = ("keyring", "file")
+STORES = ("keyring", "pass", "file")
 
 _COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "run", "report")
 
@@ -212,7 +212,10 @@ def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:
         if name == "set":
             action.add_argument("--stdin", action="store_true", help=_("read the key from standard input"))
             action.add_argument(
-                "--store", choices=STORES, default="keyring", help=_("where to keep it: the password store, or a file")
+                "--store",
+                choices=STORES,
+                default="keyring",
+                help=_("where to keep it: the password store, pass, or a file"),
             )
         elif name == "check":
             action.add_argument("--image", metavar="IMAGE", help=_("the image that the key is wanted for"))

@@ -60,7 +60,11 @@ def _unusable(place: KeyPlace, store: KeyStoreInfo | None) -> Trouble:
     kind = Problem.STORE_MISSING if store is None or store.problem is None else Problem(store.problem)
     hint = ""
     if place is KeyPlace.KEYRING:
-        hint = _('From the command line: "--store file", or the variable NGC_API_KEY.')
+        hint = _('From the command line: "--store pass" or "--store file", or the variable NGC_API_KEY.')
+    elif place is KeyPlace.PASS:
+        hint = _("pass has to be installed, and set up with your own GnuPG key: {command}").format(
+            command="pass init GPG-KEY-ID"
+        )
     return Trouble(kind, subject="" if store is None else store.detail, hint=hint)
 
 

@@ -10,6 +10,7 @@ USABLE = "usable"
 _DETAIL = {
     KeyPlace.ENVIRONMENT: "NGC_API_KEY",
     KeyPlace.KEYRING: "Secret Service",
+    KeyPlace.PASS: "pass",
     KeyPlace.FILE: "~/.config/s2s-wizard/ngc_key",
 }
 
@@ -33,8 +34,9 @@ class SimKeys:
     def save(self, key: Secret, place: KeyPlace) -> None:
         if place is KeyPlace.ENVIRONMENT:
             raise Trouble(Problem.BAD_INPUT, subject=place.value)
-        if place is KeyPlace.KEYRING and self._problem is not None:
-            raise Trouble(self._problem, subject=_DETAIL[place])
+        problem = self._problem_of(place)
+        if problem is not None:
+            raise Trouble(problem, subject=_DETAIL[place])
         self._keys = {place: key}
 
     def forget(self) -> tuple[KeyPlace, ...]:
@@ -42,7 +44,11 @@ class SimKeys:
         self._keys.clear()
         return held
 
+    def _problem_of(self, place: KeyPlace) -> Problem | None:
+        """There is no ``pass`` on simulated machines."""
+        return {KeyPlace.KEYRING: self._problem, KeyPlace.PASS: Problem.STORE_MISSING}.get(place)
+
     def _info(self, place: KeyPlace) -> KeyStoreInfo:
-        problem = self._problem if place is KeyPlace.KEYRING else None
+        problem = self._problem_of(place)
         usable = place is not KeyPlace.ENVIRONMENT and problem is None
         return KeyStoreInfo(place, usable, place in self._keys, _DETAIL.get(place, ""), problem and problem.value)

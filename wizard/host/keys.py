@@ -1,7 +1,7 @@
-"""Where the API key lies: the environment, the desktop's password store, a private file, or the memory of this process.
+"""Where the API key lies: the environment, a password store, the memory of this process, or a private file.
 
-The password store is reached through ``keyring``, only by backends that keep secrets encrypted, and always with a time
-limit: a store that wants to ask its user something would otherwise block for ever.
+The desktop's password store is reached through ``keyring``, only by backends that keep secrets encrypted, and always
+with a time limit: a store that wants to ask its user something would otherwise block for ever.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import contextlib
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wizard.host.files import typed, write_whole
+from wizard.host.pass_store import PassStore
+from wizard.host.ports import Commands
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
 from wizard.model.machine import KeyPlace, KeyStoreInfo
@@ -33,6 +36,8 @@ SERVICE, USER = "s2s-wizard", "ngc"
 FILE = "ngc_key"
 SECONDS = 3.0
 """How long the password store may take for one request of ours."""
+LONGEST = 4.8
+"""How long the places may take together."""
 BACKENDS = {
     "keyring.backends.SecretService": "Secret Service",
     "keyring.backends.kwallet": "KWallet",
@@ -49,14 +54,15 @@ _LARGEST = 4096
 class Keys:
     """The ``KeyStore`` port on a real machine.
 
-    ``environ`` is the whole environment of the process, ``config_folder`` the program's own folder. Nothing is looked
-    at before the first question.
+    ``environ`` is the whole environment of the process, ``config_folder`` the program's own folder; ``pass`` is run
+    through ``commands``, and is not looked for without them. Nothing is looked at before the first question.
     """
 
-    def __init__(self, environ: Mapping[str, str], config_folder: str) -> None:
+    def __init__(self, environ: Mapping[str, str], config_folder: str, commands: Commands | None = None) -> None:
         self._environ = environ
         self._file = _KeyFile(Path(config_folder, FILE))
         self._keyring = _Keyring()
+        self._pass = PassStore(commands, environ, LONGEST) if commands else None
         self._session: Secret | None = None
         self._seen: set[Secret] = set()  # what exists is masked by its value everywhere
 
@@ -66,17 +72,20 @@ class Keys:
         return (
             KeyStoreInfo(KeyPlace.ENVIRONMENT, key is not None, key is not None, name),
             self._keyring.info(),
-            self._file.info(),
+            self._pass.info() if self._pass else _NO_PASS,
             KeyStoreInfo(KeyPlace.SESSION, True, self._session is not None),
+            self._file.info(),
         )
 
     def get(self) -> tuple[Secret, KeyPlace] | None:
         """The first key that is found, and where. A place that cannot be used holds none; ``places`` says why."""
+        began = time.monotonic()
         looks: tuple[tuple[KeyPlace, Callable[[], Secret | None]], ...] = (
             (KeyPlace.ENVIRONMENT, lambda: self._variable()[1]),
             (KeyPlace.KEYRING, self._keyring.get),
-            (KeyPlace.FILE, self._file.get),
+            (KeyPlace.PASS, lambda: self._pass.get(LONGEST - (time.monotonic() - began)) if self._pass else None),
             (KeyPlace.SESSION, lambda: self._session),
+            (KeyPlace.FILE, self._file.get),
         )
         for place, look in looks:
             with contextlib.suppress(Trouble):
@@ -97,6 +106,10 @@ class Keys:
             raise Trouble(Problem.BAD_INPUT, subject=place.value)
         if place is KeyPlace.KEYRING:
             self._keyring.save(key)
+        elif place is KeyPlace.PASS:
+            if self._pass is None:
+                raise Trouble(Problem.STORE_MISSING, subject="pass")
+            self._pass.save(key)
         elif place is KeyPlace.FILE:
             self._file.save(key)
         self._forget(keep=place)
@@ -116,7 +129,12 @@ class Keys:
     def _forget(self, keep: KeyPlace | None) -> tuple[tuple[KeyPlace, ...], Trouble | None]:
         held: list[KeyPlace] = []
         first: Trouble | None = None
-        for place, forget in ((KeyPlace.KEYRING, self._keyring.forget), (KeyPlace.FILE, self._file.forget)):
+        stores: tuple[tuple[KeyPlace, Callable[[], bool]], ...] = (
+            (KeyPlace.KEYRING, self._keyring.forget),
+            (KeyPlace.PASS, self._pass.forget if self._pass else lambda: False),
+            (KeyPlace.FILE, self._file.forget),
+        )
+        for place, forget in stores:
             if place is not keep:
                 try:
                     if forget():
@@ -134,6 +152,9 @@ class Keys:
             if value:
                 return name, Secret(value)
         return VARIABLES[0], None
+
+
+_NO_PASS = KeyStoreInfo(KeyPlace.PASS, False, False, "pass", Problem.STORE_MISSING.value)
 
 
 class _KeyFile:

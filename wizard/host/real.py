@@ -65,7 +65,7 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
     def keys() -> Keys:
         from wizard.host.keys import Keys
 
-        return Keys(raw, folders.config)
+        return Keys(raw, folders.config, commands)
 
     def terminal() -> SystemTerminal:
         from wizard.host.terminal import SystemTerminal

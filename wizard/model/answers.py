@@ -4,7 +4,7 @@ TOML with one table for each step that asks something; every table and every val
 
     schema_version = 1
     [account]
-    key = "keyring"                 # skip, or the place where the key lies: environment, keyring, file
+    key = "keyring"                 # skip, or the place where the key lies: environment, keyring, pass, file
     [repairs]
     accept = ["register-runtime"]   # the only ones that may be made, and only with --yes
     [image]
@@ -31,7 +31,7 @@ from wizard.model.machine import KeyPlace
 
 FORMAT = 1
 SKIP = "skip"
-KEYS = (SKIP, KeyPlace.ENVIRONMENT.value, KeyPlace.KEYRING.value, KeyPlace.FILE.value)
+KEYS = (SKIP, KeyPlace.ENVIRONMENT.value, KeyPlace.KEYRING.value, KeyPlace.PASS.value, KeyPlace.FILE.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,12 +337,14 @@ class Reached:
 
 
 class KeyPlace(str, Enum):
-    """Where an API key can lie."""
+    """Where an API key can lie, in the order in which one is looked for."""
 
     ENVIRONMENT = "environment"
     KEYRING = "keyring"
-    FILE = "file"
+    PASS = "pass"  # noqa: S105 - the name of a program
+    """the password store of the command line, encrypted with the user's GnuPG key"""
     SESSION = "session"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from wizard.services import container, repairs
 PROGRAM = "s2s-wizard"
 HEADER = "# Made by s2s-wizard. To repeat it: s2s-wizard run THIS-FILE --yes\n"
 """The first line of an answers file that the wizard writes; only such a file is written over."""
+_KEPT = (KeyPlace.KEYRING.value, KeyPlace.PASS.value, KeyPlace.FILE.value)
+"""Places that hold a key after the wizard has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def write_answers(host: Host, path: str, journey: Journey) -> str:
 
 def _done(journey: Journey, receipts: tuple[Receipt, ...]) -> list[str]:
     lines = [_("Repaired: {title}").format(title=receipt.title) for receipt in receipts]
-    if journey.key in (KeyPlace.KEYRING.value, KeyPlace.FILE.value):
+    if journey.key in _KEPT:
         lines.append(_("API key kept in: {place}").format(place=journey.key))
     if Step.PULL in journey.done:
         lines.append(_("Image downloaded: {image}").format(image=journey.image))
@@ -157,7 +159,7 @@ def _undo(host: Host, journey: Journey, receipts: tuple[Receipt, ...]) -> tuple[
         lines.append(shlex.join(("docker", "rm", "--force", journey.name or DEFAULT_NAME)))
     if Step.PULL in journey.done:
         lines.append(shlex.join(("docker", "image", "rm", journey.image)))
-    if journey.key in (KeyPlace.KEYRING.value, KeyPlace.FILE.value):
+    if journey.key in _KEPT:
         lines.append(typed(host, "key", "forget"))
     lines += [typed(host, "undo", receipt.id) for receipt in reversed(receipts) if repairs.can_be_undone(receipt)]
     return tuple(lines)
