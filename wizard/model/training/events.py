@@ -114,9 +114,9 @@ class Silence:
 class Failure:
     """Something went wrong. ``id`` is a row of the catalogue of training failures.
 
-    ``summary`` and ``advice`` are translated texts, empty until the catalogue has filled them in. ``text`` is what was
-    read, ``subject`` what it is about (a file, a character, an option), ``remedies`` the ids of what can be done.
-    ``fatal`` tells whether the run ends with it.
+    ``summary`` (one line), ``cause`` and ``advice`` are translated texts, empty until the catalogue has filled them in.
+    ``text`` is what was read, ``subject`` what it is about (a file, a character, an option), ``remedies`` the ids of
+    what can be done. ``fatal`` tells whether the run ends with it; a ``general`` one says only that it ended.
     """
 
     id: str
@@ -126,6 +126,8 @@ class Failure:
     subject: str = ""
     remedies: tuple[str, ...] = ()
     fatal: bool = True
+    cause: str = ""
+    general: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def to_json(event: TrainingEvent) -> dict[str, Any]:
                 "event": "failure",
                 "id": event.id,
                 "summary": event.summary,
+                "cause": event.cause,
                 "advice": list(event.advice),
                 "subject": event.subject or None,
                 "remedies": list(event.remedies),

@@ -118,7 +118,7 @@ _RISE = 2.0
 
 
 class Catalogue(Protocol):
-    """Where failures are known: ``wizard.knowledge.training_failures``."""
+    """Where failures are known: the module ``wizard.knowledge.training_failures`` is one."""
 
     def find(self, line: str) -> Failure | None:
         """The failure that a line names, with its words."""
@@ -322,12 +322,17 @@ class TrainingLog:
         self._events.append(begun)
 
     def _look_up(self, line: str) -> None:
-        """A line of Python, TensorFlow or MPI: a failure is told once, and the last one named is remembered."""
+        """A line of Python, TensorFlow or MPI: a failure is told once, and the last one named is remembered.
+
+        What is only general, or lets the run go on, does not take the place of what ended it.
+        """
         failure = self._catalogue.find(line) if self._catalogue else None
         if failure is None:
             return
-        self.failure = failure
-        if failure.id not in self._said:
+        weaker = failure.general or not failure.fatal
+        if self.failure is None or not (weaker and self.failure.fatal) or (failure.fatal and self.failure.general):
+            self.failure = failure
+        if failure.id not in self._said and not failure.general:
             self._settle()
             self._said.add(failure.id)
             self._events.append(failure)
