@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Keyboard
-from wizard.services import image
+from wizard.host.ports import Host
+from wizard.model.event import Cancel, Emit, Progress
+from wizard.model.progress import PullPlan
+from wizard.services import background, image, pull
 
 Sit = Callable[[str], Keyboard]
 FITTING = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
@@ -97,3 +102,100 @@ def test_a_pull_without_docker(at: Sit) -> None:
     assert ended.code == 4
     assert ended.out == ""
     assert ended.err.splitlines()[1].startswith("s2s-wizard: The Docker service was not found")
+
+
+# --- what it costs, and other processes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("answer", "code"), [(True, 0), (False, 3), (None, 0)])
+def test_the_cost_is_said_and_asked_about(
+    at: Sit, monkeypatch: pytest.MonkeyPatch, answer: bool | None, code: int
+) -> None:
+    keyboard = at("healthy")
+    questions: list[str] = []
+
+    def asked(question: str) -> bool | None:
+        questions.append(question)
+        return answer
+
+    monkeypatch.setattr("wizard.cli.pull.ask", asked)
+    ended = keyboard("pull")
+    assert ended.code == code
+    assert questions == ["Download 4.5 GB?"]
+    assert "about 13.4 GB when unpacked" in ended.err
+    assert ("nothing was downloaded" in ended.out) == (answer is False)
+    assert (keyboard.host.engine.image(FITTING) is not None) == (code == 0)
+
+
+@pytest.mark.parametrize("words", [("--yes",), ("--json",)])
+def test_who_says_so_beforehand_is_not_asked(at: Sit, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    keyboard = at("healthy")
+    monkeypatch.setattr("wizard.cli.pull.ask", lambda _question: pytest.fail("was asked"))
+    assert keyboard("pull", *words).code == 0
+    assert keyboard("pull").code == 0, "of an image that is here, nothing is asked"
+
+
+class Waiting:
+    """A pull in the background that waits for the test."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def run(self, _host: Host, name: str, _key: object, emit: Emit, cancel: Cancel) -> pull.Pulled:
+        emit(PullPlan(1000, 0, 2))
+        emit(Progress(250, 1000, "bytes", "half"))
+        while not self.go.wait(0.01):
+            cancel.check()
+        return pull.Pulled(name, "sha256:1", "sha256:2", already=False)
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiting]:
+    controlled = Waiting()
+    monkeypatch.setattr(pull, "run", controlled.run)
+    yield controlled
+    controlled.go.set()
+
+
+def test_a_download_that_goes_on_is_joined(at: Sit, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = at("healthy")
+    background.begin(keyboard.host, FITTING, None)
+    follow = background.follow
+
+    def followed(*args: Any, **options: Any) -> pull.Pulled:
+        waiting.go.set()
+        return follow(*args, **options)
+
+    monkeypatch.setattr(background, "follow", followed)
+    ended = keyboard("pull", "--json")
+    assert ended.code == 0
+    assert "downloads this image already" in ended.err
+    assert [line["event"] for line in ended.lines] == ["plan", "progress", "finished"]
+    assert ended.lines[-1]["digest"] == "sha256:2"
+
+
+def test_who_only_looks_leaves_it_running(at: Sit, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = at("healthy")
+    background.begin(keyboard.host, FITTING, None)
+
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(background, "run_or_follow", interrupted)
+        ended = keyboard("pull")
+    assert ended.code == 130
+    assert f"The download goes on. To stop it: s2s-wizard --demo healthy pull --stop {FITTING}" in ended.err
+    assert background.running(keyboard.host)
+    stopped = keyboard("pull", "--stop")
+    assert (stopped.code, stopped.out) == (0, f"[ok]    The download of {FITTING} has ended.\n")
+    assert not background.running(keyboard.host)
+    assert keyboard("pull", "--stop").out == f"[ok]    {FITTING} is not being downloaded.\n"
+
+
+def test_on_a_simulated_machine_nothing_is_left_behind(at: Sit) -> None:
+    keyboard = at("healthy")
+    assert keyboard("pull", "--detach").out == f"[ok]    {FITTING} is here now.\n"
+    keyboard.host.background.lasting = True
+    left = keyboard("pull", "--detach")
+    assert "goes on in the background. To see it: s2s-wizard --demo healthy pull" in left.out

@@ -172,6 +172,9 @@ def _build() -> _Parser:
     pull = _add(commands, "pull", _("download the image"))
     pull.add_argument("image", metavar="IMAGE", nargs="?", help=_("without it, the one that fits this machine"))
     pull.add_argument("--via", choices=("engine",), default="engine", help=_("who downloads: the Docker service"))
+    pull.add_argument("--detach", action="store_true", help=_("leave it to a process in the background"))
+    pull.add_argument("--stop", action="store_true", help=_("end the download of that image, whoever began it"))
+    pull.add_argument("--yes", action="store_true", help=_("do not ask"))
     _add_json(pull)
 
     up = _add(commands, "up", _("make the container, or find it again"))

@@ -2,30 +2,138 @@
 
 from __future__ import annotations
 
-from wizard.cli.call import FINE, Call, Narrator, fitting_image
-from wizard.cli.console import size, tag
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wizard.cli.call import FINE, PERSON, Call, Narrator, fitting_image
+from wizard.cli.console import ask, duration, size, tag
+from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
+from wizard.model.fix import StepState
 from wizard.model.i18n import _, ngettext
+from wizard.model.image import ImageReference
 from wizard.model.progress import PullPlan
-from wizard.services import account, pull
+from wizard.model.secret import Secret
+from wizard.services import account, background, cost
+from wizard.services.cost import Cost
+from wizard.services.image import UNREACHABLE
 
 
 def run(call: Call) -> int:
-    """Without an image, the one that fits this machine. A key is used only if the registry wants one."""
+    """Without an image, the one that fits this machine. A key is used only if the registry wants one.
+
+    A download of that image which goes on already, in whatever process, is shown and not begun a second time.
+    """
+    image = str(ImageReference.parse(call.options.image or fitting_image(call.host)))
+    found = background.find(call.host, image)
+    goes_on = found is not None and found.runs
+    if call.options.stop:
+        return _stop(call, image, goes_on=goes_on)
+    key = None
+    if not goes_on:
+        price, key = _price(call, image)
+        if price is not None and not _agreed(call, price):
+            call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
+            return PERSON
+    if call.options.detach and call.host.background.lasting:
+        return _detach(call, image, key, goes_on=goes_on)
+    return _show(call, image, key)
+
+
+def _show(call: Call, image: str, key: Secret | None) -> int:
+    """Downloads it, or shows the process that does."""
     console = call.console
-    image = call.options.image or fitting_image(call.host)
-    found = account.current(call.host)
     narrator = PullNarrator(console)
-    try:
-        pulled = pull.run(call.host, image, None if found is None else found[0], emit=narrator, cancel=call.cancel)
-    finally:
-        narrator.end()
+
+    def joins(pid: int) -> None:
+        console.say(_("Process {pid} downloads this image already; here is how far it is.").format(pid=pid))
+
+    with _left_to_itself(call, image, narrator):
+        pulled = background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins)
     if console.json:
         console.event("finished", {"image": pulled.image, "image_id": pulled.image_id, "digest": pulled.digest})
     else:
         text = _("{image} is here already.") if pulled.already else _("{image} is here now.")
         console.tagged(tag(Status.OK), text.format(image=pulled.image))
     return FINE
+
+
+@contextmanager
+def _left_to_itself(call: Call, image: str, narrator: PullNarrator) -> Iterator[None]:
+    """Whoever only looks and presses Ctrl-C is told that the download goes on, and how to stop it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Trouble) as error:
+        narrator.end()
+        interrupted = isinstance(error, KeyboardInterrupt) or error.kind is Problem.CANCELLED
+        found = background.find(call.host, image) if interrupted else None
+        if found is not None and found.runs and found.process != call.host.background.this():
+            stop = call.console.typed("pull", "--stop", image)
+            call.console.say(_("The download goes on. To stop it: {command}").format(command=stop))
+        raise
+    finally:
+        narrator.end()
+
+
+def _stop(call: Call, image: str, *, goes_on: bool) -> int:
+    """Asks the process that downloads to end, and waits until it has."""
+    if not goes_on:
+        call.console.tagged(tag(StepState.ALREADY), _("{image} is not being downloaded.").format(image=image))
+        return FINE
+    background.ask(call.host, image, background.STOP)
+    try:
+        background.follow(call.host, image, cancel=call.cancel)
+    except Trouble as trouble:
+        if call.cancel.is_set:
+            raise
+        if trouble.kind is not Problem.CANCELLED:
+            raise
+    call.console.tagged(tag(StepState.DONE), _("The download of {image} has ended.").format(image=image))
+    return FINE
+
+
+def _detach(call: Call, image: str, key: Secret | None, *, goes_on: bool) -> int:
+    """Leaves the download to a process of its own."""
+    if not goes_on:
+        background.begin(call.host, image, key)
+    look = call.console.typed("pull", image)
+    text = _("The download goes on in the background. To see it: {command}").format(command=look)
+    call.console.tagged(tag(Status.INFO), text)
+    return FINE
+
+
+def _price(call: Call, image: str) -> tuple[Cost | None, Secret | None]:
+    """What it costs, and the key if it needs one; no cost where the registry cannot be reached."""
+    found = account.current(call.host)
+    key = None if found is None else found[0]
+    try:
+        price = cost.look(call.host, image, key)
+    except Trouble as trouble:
+        if trouble.kind not in UNREACHABLE:
+            raise
+        return None, key
+    return price, key if price.needs_key else None
+
+
+def _agreed(call: Call, price: Cost) -> bool:
+    """Whether the user agrees to the cost. Who typed the command where nobody can be asked has agreed."""
+    missing, plan, console = price.missing, price.plan, call.console
+    if not missing or console.json or call.options.yes:
+        return True
+    if plan.disk_needed:
+        text = _("On the disk it needs about {size} when unpacked.").format(size=size(plan.disk_needed))
+        if plan.disk_free is not None:
+            text += " " + _("{size} are free where Docker keeps images.").format(size=size(plan.disk_free))
+        console.say(text)
+    if price.seconds is not None and price.rate is not None:
+        text = _("It takes about {time}, at {size} a second as the last time.")
+        console.say(text.format(time=duration(price.seconds), size=size(round(price.rate))))
+    if not price.fits:
+        console.say(_("There is not enough room on the disk. Make room first."))
+    question = _("Download {size}?").format(size=size(missing))
+    if plan.bytes_here:
+        question = _("Download {size} ({here} already here)?").format(size=size(missing), here=size(plan.bytes_here))
+    return ask(question) is not False
 
 
 class PullNarrator(Narrator):

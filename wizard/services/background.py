@@ -98,7 +98,7 @@ def follow(host: Host, text: str, emit: Emit = ignore, cancel: Cancel | None = N
     image = str(ImageReference.parse(text))
     reader = _Reader(host, _name(host, image))
     process: ProcessId | None = None
-    progress: Progress | None = None
+    latest: dict[type[object], object] = {}
     is_there = host.background.runs
     told = looks = 0
     while True:
@@ -112,17 +112,18 @@ def follow(host: Host, text: str, emit: Emit = ignore, cancel: Cancel | None = N
                     told = event.number
                     emit(Line(event.text))
                 continue
+            if event == latest.get(type(event)):
+                continue  # a new file of the journal repeats what still counts
+            latest[type(event)] = event
             if isinstance(event, Began):
                 process = event.process
-            elif isinstance(event, Progress):
-                progress = event
             emit(event)
             if isinstance(event, Ended):
                 if event.trouble is not None:
                     raise event.trouble
                 return Pulled(image, event.image_id, event.digest, event.already)
         if gone and looks > 1:
-            raise _cut_off(host, image, process, progress)
+            raise _cut_off(host, image, process, latest.get(Progress))
         if cancel.wait(_LOOK_SECONDS):
             raise Trouble(Problem.CANCELLED)
 
@@ -247,6 +248,37 @@ def _ended(image: str, error: BaseException, asked: str) -> Ended:
     if error.kind is Problem.CANCELLED:
         return Ended(trouble=error, paused=asked == PAUSE)
     return Ended(trouble=error)
+
+
+def run_or_follow(
+    host: Host,
+    text: str,
+    key: Secret | None,
+    emit: Emit = ignore,
+    cancel: Cancel | None = None,
+    *,
+    joins: Callable[[int], None] = lambda _pid: None,
+) -> Pulled:
+    """``run``; where another process pulls that image, ``follow`` it, after a call of ``joins`` with its pid."""
+    result: list[Pulled] = []
+
+    def attempt() -> bool:
+        found = find(host, text)
+        if found is not None and found.runs:
+            joins(found.process.pid)
+            result.append(follow(host, text, emit, cancel))
+            return True
+        try:
+            result.append(run(host, text, key, emit, cancel))
+        except Trouble as trouble:
+            if trouble.kind is Problem.BUSY:
+                return False  # another one has just begun, or is just ending
+            raise
+        return True
+
+    if not _until(attempt):
+        raise Trouble(Problem.BUSY)
+    return result[0]
 
 
 @contextmanager
@@ -389,10 +421,10 @@ def _alive(host: Host, found: Found) -> bool:
     return host.background.runs(found.process) and found.process != host.background.this()
 
 
-def _cut_off(host: Host, image: str, process: ProcessId | None, progress: Progress | None) -> Trouble:
+def _cut_off(host: Host, image: str, process: ProcessId | None, progress: object) -> Trouble:
     """The end of a pull that could not say its last word."""
     hints = []
-    if progress is not None and progress.total:
+    if isinstance(progress, Progress) and progress.total:
         hints.append(_("It had come to {percent} %.").format(percent=100 * progress.done // progress.total))
     this = host.background.this()
     if process is not None and process.started.partition(" ")[0] != this.started.partition(" ")[0]:

@@ -23,7 +23,7 @@ from wizard.model.image import ImageReference
 from wizard.model.journey import Journey, Step
 from wizard.model.receipt import Receipt
 from wizard.model.secret import Secret
-from wizard.services import account, checkup, container, image, journey, pull, repairs, words, workspace
+from wizard.services import account, background, checkup, container, image, journey, repairs, words, workspace
 from wizard.services.checks.network_registry import HOST as REGISTRY
 
 if sys.version_info >= (3, 11):
@@ -252,7 +252,7 @@ class _Walk:
         return StepState.DONE.value, _("{image}: {reason}").format(image=name, reason=reason), FINE
 
     def _pull(self) -> _Outcome:
-        pulled = pull.run(self.host, self.journey.image, self._key(), emit=self.emit, cancel=self.cancel)
+        pulled = background.run_or_follow(self.host, self.journey.image, self._key(), self.emit, self.cancel)
         if pulled.already:
             return StepState.ALREADY.value, _("{image} is here already.").format(image=pulled.image), FINE
         return StepState.DONE.value, _("{image} is here now.").format(image=pulled.image), FINE
