@@ -12,6 +12,7 @@ from screens.fields import Field, Line
 from screens.layout import Block, Gap, Item, Para
 from screens.widgets import Blocks, Choice
 from wizard.model.errors import Trouble
+from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Status
 from wizard.model.i18n import N_, _
 from wizard.model.journey import Step
@@ -28,6 +29,8 @@ PLACES = {
 }
 
 
+_Found = tuple[tuple[Secret, KeyPlace] | None, tuple[Secret, str] | None]
+"""The key that would be used and its place, and one that NVIDIA's own program keeps and its file."""
 TRIED_WITH = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
 """The image that a key is tried with before one was chosen."""
 
@@ -48,15 +51,22 @@ class AccountScreen(StepScreen):
 
         self._entered: Secret | None = None
         self._notes: tuple[str, ...] = ()
+        self._offered: tuple[Secret, str] | None = None
         self._field.display = False
         self.show([Para(_("One moment …"))])
-        self.work(_("Looking for a key …"), lambda _emit, _cancel: account.current(self.session.host), self._start)
+
+        def look(_emit: Emit, _cancel: Cancel) -> _Found:
+            found = account.current(self.session.host)
+            return found, account.offered(self.session.host) if found is None else None
+
+        self.work(_("Looking for a key …"), look, self._start)
 
     @property
     def _field(self) -> Field:
         return self.query_one("#key", Field)
 
-    def _start(self, found: tuple[Secret, KeyPlace] | None) -> None:
+    def _start(self, both: _Found) -> None:
+        found, self._offered = both
         blocks: list[Block] = [
             Para(
                 _(
@@ -85,6 +95,9 @@ class AccountScreen(StepScreen):
                 Choice("enter", _("I have a key"), verb=_("Enter key")),
                 Choice("how", _("How do I get a key?"), verb=_("Read")),
             ]
+            if self._offered is not None:
+                hint = _("in {path}; it stays there, too").format(path=self._offered[1])
+                choices.insert(1, Choice("ngc", _("Use the key that NGC CLI keeps"), hint, _("Use it")))
         self.show(blocks, choices)
 
     def picked(self, choice: str) -> None:
@@ -96,6 +109,12 @@ class AccountScreen(StepScreen):
             self._ask()
         elif choice == "how":
             self._explain()
+        elif choice == "ngc":
+            self._take()
+        elif choice == "open":
+            self._open()
+        elif choice == "scan":
+            self._scan()
         elif choice == "forget":
             self._forget()
         elif choice == "start":
@@ -118,15 +137,56 @@ class AccountScreen(StepScreen):
 
         steps = [Item(text, mark=f"{number}.") for number, text in enumerate(account.steps(), 1)]
         self.show(
-            [*steps, Gap(), Para(_("The key c copies these lines with their addresses."), "$foreground-muted")],
+            [
+                *steps,
+                Gap(),
+                Para(
+                    _(
+                        "A key of the old kind (84 letters and digits, without nvapi-) is taken, too. Should NGC"
+                        " refuse it one day, make a new one in this way."
+                    )
+                ),
+                Gap(),
+                Para(_("The key c copies these lines with their addresses."), "$foreground-muted"),
+            ],
             [
                 Choice("enter", _("I have the key now"), verb=_("Enter key")),
+                Choice("open", _("Open the page in a browser here"), verb=_("Open")),
+                Choice("scan", _("Open the page on a phone"), _("a QR code to scan"), _("Show")),
                 Choice("none", _("Continue without a key"), verb=_("Continue")),
                 Choice("start", _("Back to the question"), verb=_("Back")),
             ],
         )
 
+    def _open(self) -> None:
+        from wizard.services import account
+
+        def opened(done: bool) -> None:
+            if done:
+                self.tell(_("The page was opened in your web browser."))
+            else:
+                self.tell(_("There is no web browser here: scan the address, or copy it with c."))
+
+        self.work(
+            _("Opening the page …"),
+            lambda _emit, _cancel: account.open_page(self.session.host, account.KEY_PAGE_URL),
+            opened,
+        )
+
+    def _scan(self) -> None:
+        from screens.scan import Scan
+        from wizard.services import account
+
+        self.app.push_screen(Scan(self.session, account.KEY_PAGE_URL))
+
     # --- entering one
+
+    def _take(self) -> None:
+        from wizard.services import account
+
+        if self._offered is not None:
+            self._entered, self._notes = self._offered[0], ()
+            self.work(_("One moment …"), lambda _emit, _cancel: account.places(self.session.host), self._where)
 
     def _ask(self, error: str = "") -> None:
         self.show(

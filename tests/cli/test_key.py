@@ -14,6 +14,8 @@ from tests.cli.test_console import Screen
 from wizard.demo import machine
 from wizard.demo.keys import SimKeys
 from wizard.model.machine import KeyPlace
+from wizard.model.secret import Secret
+from wizard.services import account
 
 Sit = Callable[[str], Keyboard]
 KEY = "nvapi-" + "canary12" * 8
@@ -88,6 +90,20 @@ def test_what_is_no_key_is_refused_and_not_repeated(
     assert ended.document["error"]["id"] == "key-shape"
     assert "canary" not in ended.out + ended.err
     assert kept(at_healthy) is None
+
+
+def test_the_key_of_ngc_cli_is_taken_when_it_is_asked_for(
+    at_healthy: Keyboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert at_healthy("key", "set", "--ngc-cli").code == 2
+    monkeypatch.setattr(account, "offered", lambda _host: (Secret(KEY), "~/.ngc/config"))
+    assert "key set --ngc-cli" in at_healthy("key", "where").err
+    assert kept(at_healthy) is None
+    ended = at_healthy("key", "set", "--ngc-cli")
+    assert ended.code == 0
+    assert "~/.ngc/config" in ended.err
+    assert kept(at_healthy) == (KEY, KeyPlace.KEYRING)
+    assert "canary" not in ended.out + ended.err
 
 
 @pytest.mark.parametrize("problem", ["key-store-missing", "key-store-locked"])

@@ -23,7 +23,8 @@ from wizard.model.fix import Fix, StepState
 from wizard.model.journey import Journey, Step
 from wizard.model.machine import KeyPlace
 from wizard.model.progress import Layers, LayerState, PullPlan
-from wizard.services import background, checks, pull, repairs
+from wizard.model.secret import Secret
+from wizard.services import account, background, checks, pull, qr, repairs
 from wizard.services import journey as journeys
 
 IMAGE = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
@@ -105,10 +106,63 @@ async def test_how_to_get_a_key_shows_addresses_that_can_be_copied(start: Start)
         assert "https://" in walk.app.clipboard
 
 
+async def test_the_page_for_a_key_fills_the_window_as_a_qr_code(start: Start) -> None:
+    async with start() as walk:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("how")
+        await walk.choose("scan")
+        await walk.until(lambda: "Point the camera" in walk.text)
+        shown = walk.text.splitlines()
+        assert len([line for line in shown if "█" in line or "▄" in line]) == len(qr.lines(account.KEY_PAGE_URL))
+        assert any(account.KEY_PAGE_URL in line for line in shown), "and as text"
+        await walk.press("c")
+        assert walk.app.clipboard == account.KEY_PAGE_URL
+        await walk.press("escape")
+        await walk.until(lambda: "scan" in walk.offered)
+
+
+async def test_where_no_blocks_can_be_drawn_the_address_stands_alone(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.scan._draws_blocks", lambda: False)
+    async with start() as walk:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("how")
+        await walk.choose("scan")
+        await walk.until(lambda: account.KEY_PAGE_URL in walk.text)
+        assert "█" not in walk.text
+
+
+@pytest.mark.parametrize(("opened", "said"), [(True, "was opened"), (False, "no web browser")])
+async def test_the_page_for_a_key_is_opened_where_there_is_a_browser(
+    start: Start, monkeypatch: pytest.MonkeyPatch, opened: bool, said: str
+) -> None:
+    monkeypatch.setattr(account, "open_page", lambda _host, url: opened and url == account.KEY_PAGE_URL)
+    async with start() as walk:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("how")
+        await walk.choose("open")
+        await walk.until(lambda: said in walk.text)
+
+
+async def test_a_key_that_ngc_cli_keeps_is_offered_and_not_taken(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "offered", lambda _host: (Secret(KEY), "~/.ngc/config"))
+    async with start() as walk:
+        await walk.go(Step.ACCOUNT)
+        assert walk.pointed == "none"
+        assert walk.app.session.host.keys.get() is None
+        assert "~/.ngc/config" in walk.text
+        await walk.choose("ngc")
+        await walk.until(lambda: "session" in walk.offered)
+        assert walk.app.session.host.keys.get() is None
+        await walk.choose("session")
+        await walk.until(lambda: "The key is kept" in walk.whole and not walk.screen.working)
+        assert walk.app.session.host.keys.get() == (Secret(KEY), KeyPlace.SESSION)
+        assert KEY not in walk.text + walk.whole
+
+
 async def test_a_key_that_is_kept_can_be_used_or_forgotten(start: Start) -> None:
     async with start() as walk:
-        from wizard.model.secret import Secret
-
         walk.app.session.host.keys.save(Secret(KEY), KeyPlace.SESSION)
         await walk.go(Step.ACCOUNT)
         assert walk.pointed == "continue"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import string
 import textwrap
@@ -16,7 +17,7 @@ from wizard.demo import machine
 from wizard.host.ports import Host
 from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import FileContent, KeyFacts, KeyPlace, Reached
+from wizard.model.machine import CommandResult, FileContent, KeyFacts, KeyPlace, Reached
 from wizard.model.secret import Secret
 from wizard.services import account
 from wizard.services.account import KeyState
@@ -250,6 +251,84 @@ def test_the_other_programs_folders_can_be_moved(host: Host) -> None:
 
     assert [item.path for item in account.elsewhere(docker)] == ["/d/config.json"]
     assert [item.path for item in account.elsewhere(ngc)] == ["/n/.ngc/config"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f";note\n[CURRENT]\napikey = {PERSONAL}\norg = x\n", PERSONAL),
+        (f"[CURRENT]\napikey={LEGACY}", LEGACY),
+        ("[CURRENT]\napikey = no-apikey\n", None),
+        ("[CURRENT]\napikey = short\n", None),
+        ("", None),
+    ],
+)
+def test_the_key_of_ngc_cli_is_offered_and_not_taken(host: Host, text: str, key: str | None) -> None:
+    there = _with_file(host, "/home/mei/.ngc/config", text)
+
+    assert account.offered(there) == (None if key is None else (Secret(key), "/home/mei/.ngc/config"))
+    assert account.current(there) is None
+
+
+def _login(user: str, key: str) -> str:
+    auth = base64.b64encode(f"{user}:{key}".encode()).decode()
+    return json.dumps({"auths": {"nvcr.io": {"auth": auth}, "ghcr.io": {"auth": "eA=="}}})
+
+
+@pytest.mark.parametrize(
+    ("text", "about", "said", "asked"),
+    [
+        (_login("$oauthtoken", PERSONAL), Problem.KEY_REFUSED, "no longer good", True),
+        (_login("$oauthtoken", LEGACY), Problem.KEY_REFUSED, "no longer good", True),
+        (_login("$oauthtoken", PERSONAL), KeyFacts("PERSONAL_KEY"), "", True),
+        (_login("$oauthtoken", PERSONAL), Problem.DNS, "", True),
+        (_login("mei@example.org", PERSONAL), Problem.KEY_REFUSED, "wrong user name", False),
+        ('{"auths": {"nvcr.io": {}}, "credsStore": "pass"}', Problem.KEY_REFUSED, "", False),
+        ('{"auths": {"nvcr.io": {"auth": "no base64"}}}', Problem.KEY_REFUSED, "", False),
+        ('{"auths": {"nvcr.io": 7}}', Problem.KEY_REFUSED, "", False),
+        ("{}", Problem.KEY_REFUSED, "", False),
+        ("[" * 100_000, Problem.KEY_REFUSED, "", False),
+    ],
+)
+def test_a_login_of_dockers_that_has_gone_bad_is_explained(
+    host: Host, text: str, about: Problem | KeyFacts, said: str, asked: bool
+) -> None:
+    registry = Answers(True, about=about)
+    there = replace(_with_file(host, "/home/mei/.docker/config.json", text), registry=registry)
+    words = account.docker_login(there)
+
+    assert said in words
+    assert bool(words) == bool(said)
+    assert bool(registry.asked) == asked
+    if said:
+        assert "docker logout nvcr.io" in words
+        assert words in account.check(there, None, IMAGE).notes
+    assert PERSONAL not in words
+
+
+class Desktop:
+    """Programs of a machine with a browser, or without one."""
+
+    def __init__(self, browser: bool) -> None:
+        self.browser = browser
+        self.run_: list[tuple[str, ...]] = []
+
+    def which(self, name: str) -> str | None:
+        return f"/usr/bin/{name}" if self.browser else None
+
+    def run(self, argv: tuple[str, ...], *, timeout: float) -> CommandResult:
+        self.run_.append(argv)
+        return CommandResult(argv, 0)
+
+
+@pytest.mark.parametrize("display", [{}, {"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])
+@pytest.mark.parametrize("browser", [True, False])
+def test_a_page_is_opened_on_a_desktop_alone(host: Host, display: dict[str, str], browser: bool) -> None:
+    desktop = Desktop(browser)
+    there = replace(host, commands=desktop, environ=display)  # type: ignore[arg-type]
+
+    assert account.open_page(there, account.KEY_PAGE_URL) == bool(display and browser)
+    assert [argv[-1] for argv in desktop.run_] == [account.KEY_PAGE_URL] * bool(display and browser)
 
 
 # --- asking ------------------------------------------------------------------------------------------------------

@@ -213,7 +213,9 @@ def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:
         action.silent = True
         _add_json(action)
         if name == "set":
-            action.add_argument("--stdin", action="store_true", help=_("read the key from standard input"))
+            source = action.add_mutually_exclusive_group()
+            source.add_argument("--stdin", action="store_true", help=_("read the key from standard input"))
+            source.add_argument("--ngc-cli", action="store_true", help=_("take the key that NGC CLI keeps"))
             action.add_argument(
                 "--store",
                 choices=STORES,

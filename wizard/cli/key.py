@@ -7,6 +7,7 @@ import sys
 
 from wizard.cli.call import FINE, Call, fitting_image
 from wizard.cli.console import is_terminal, tag
+from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble, exit_code
 from wizard.model.finding import Status
 from wizard.model.i18n import _
@@ -32,7 +33,7 @@ def _set(call: Call) -> int:
                 path=store.detail
             )
         )
-    entered = account.read_key(_typed(call))
+    entered = _entered(call)
     for note in entered.notes:
         console.say(note)
     account.save(call.host, entered.key, place)
@@ -41,6 +42,18 @@ def _set(call: Call) -> int:
     if console.json:
         console.document({"place": place.value, "kind": entered.kind, "notes": list(entered.notes)})
     return FINE
+
+
+def _entered(call: Call) -> account.Entered:
+    """The key that the user gives. Raises ``BAD_INPUT`` where NGC CLI was said to have one and has none."""
+    if not call.options.ngc_cli:
+        return account.read_key(_typed(call))
+    offered = account.offered(call.host)
+    if offered is None:
+        raise Trouble(Problem.BAD_INPUT, subject="--ngc-cli", hint=_("NGC CLI keeps no key on this machine."))
+    key, path = offered
+    call.console.say(_("The key was taken from {path}; it stays there, too.").format(path=path))
+    return account.Entered(key, ngc_key.kind(key))
 
 
 def _typed(call: Call) -> str:
@@ -127,3 +140,6 @@ def _tell_elsewhere(call: Call) -> None:
         call.console.say(_("{owner} keeps a key of its own in {path}.").format(owner=item.owner, path=item.path))
         if item.how:
             call.console.say("    " + _("To remove it: {command}").format(command=item.how))
+    if account.current(call.host) is None and account.offered(call.host) is not None:
+        command = call.console.typed("key", "set", "--ngc-cli")
+        call.console.say(_("To use the key of NGC CLI here as well: {command}").format(command=command))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -28,6 +29,10 @@ LONGEST = 1024
 CLOCK_LIMIT = 300.0
 """Seconds by which a clock may be off: certificates are given some minutes before they count."""
 _NGC = "nvcr.io"
+_NGC_USER = "$oauthtoken"
+_NGC_SERVER = re.compile(rf"(?:https?://)?{re.escape(_NGC)}(?:/.*)?")
+_NGC_KEY = re.compile(r"\bapikey[\"']?[ \t]*[=:][ \t]*[\"']?(?!no-apikey\b)([A-Za-z0-9][^\s\"',}]*)")
+"""A key in the files of NVIDIA's own program."""
 
 
 # --- what is said about keys -------------------------------------------------------------------------------------
@@ -52,6 +57,20 @@ def links() -> tuple[Link, ...]:
         Link(_("Sign up"), SIGN_UP_URL),
         Link(_("The image in the NGC catalog"), CATALOG_URL),
     )
+
+
+def open_page(host: Host, url: str) -> bool:
+    """Opens ``url`` in the desktop's web browser; whether there is one that could be asked to."""
+    if not (host.environ.get("DISPLAY") or host.environ.get("WAYLAND_DISPLAY")) or not host.commands.which("xdg-open"):
+        return False
+    try:
+        # In a session of its own and deaf: a browser outlives the wizard, and must not write over it.
+        done = host.commands.run(
+            ("setsid", "--fork", "sh", "-c", 'exec xdg-open "$1" >/dev/null 2>&1 </dev/null', "sh", url), timeout=5.0
+        )
+    except Trouble:
+        return False
+    return done.returncode == 0
 
 
 # --- reading a key -----------------------------------------------------------------------------------------------
@@ -212,17 +231,50 @@ class Elsewhere:
 
 def elsewhere(host: Host) -> tuple[Elsewhere, ...]:
     """Other programs' files on this machine that hold an NGC key. They are read, never used, never changed."""
-    docker = host.environ.get("DOCKER_CONFIG") or f"{host.home}/.docker"
-    ngc = f"{host.environ.get('NGC_CLI_HOME') or host.home}/.ngc"
+    ngc = _ngc_folder(host)
     found = [
         Elsewhere(path, "Docker", f"docker logout {_NGC}")
-        for path in (f"{docker}/config.json",)
+        for path in (f"{_docker_folder(host)}/config.json",)
         if _docker_holds_key(_text(host, path))
     ]
     for name in ("config", "config.BAK", "meta_data"):
         if _ngc_holds_key(_text(host, f"{ngc}/{name}")):
             found.append(Elsewhere(f"{ngc}/{name}", "NGC CLI"))
     return tuple(found)
+
+
+def offered(host: Host) -> tuple[Secret, str] | None:
+    """A key that NVIDIA's own program keeps, and the file where. It is for the user to say whether we may use it."""
+    path = f"{_ngc_folder(host)}/config"
+    match = _NGC_KEY.search(_text(host, path))
+    try:
+        return (read_key(match[1]).key, path) if match else None
+    except Trouble:
+        return None
+
+
+def docker_login(host: Host) -> str:
+    """What is wrong with the login for NGC in Docker's own configuration, as translated sentences; empty where nothing
+    is, or nothing can be said.
+
+    A login that is no longer good is sent by Docker even for public images, and NGC refuses it then. The wizard never
+    uses it. NVIDIA is asked, whose key it is; nobody else gets it.
+    """
+    path = f"{_docker_folder(host)}/config.json"
+    user, key = _docker_key(_text(host, path))
+    if key is None:
+        return ""
+    command = f"docker logout {_NGC}"
+    if user != _NGC_USER:
+        said = _("Docker's own login for NGC in {path} has a wrong user name: it must be {user}.")
+        said = said.format(path=path, user=_NGC_USER)
+    else:
+        about = _about(host, key)
+        if not isinstance(about, Trouble) or about.kind is not Problem.KEY_REFUSED:
+            return ""
+        said = _("Docker's own login for NGC in {path} is no longer good.").format(path=path)
+    broken = _('It can break "docker pull" even of public images. To remove it: {command}').format(command=command)
+    return f"{said} {broken}"
 
 
 def where_json(host: Host) -> dict[str, Any]:
@@ -244,6 +296,14 @@ def where_json(host: Host) -> dict[str, Any]:
     }
 
 
+def _docker_folder(host: Host) -> str:
+    return host.environ.get("DOCKER_CONFIG") or f"{host.home}/.docker"
+
+
+def _ngc_folder(host: Host) -> str:
+    return f"{host.environ.get('NGC_CLI_HOME') or host.home}/.ngc"
+
+
 def _text(host: Host, path: str) -> str:
     try:
         content = host.files.read(path)
@@ -254,23 +314,37 @@ def _text(host: Host, path: str) -> str:
 
 def _docker_holds_key(text: str) -> bool:
     """Whether Docker's config.json has a login for NGC, in the file itself or with a credential helper."""
+    # An entry without a login of its own is how Docker notes that its credential helper has one.
+    helped = '"credsStore"' in text
+    return any(bool(login) or helped for login in _docker_logins(text))
+
+
+def _docker_logins(text: str) -> list[Any]:
+    """The entries for NGC in Docker's config.json."""
     try:
         config = json.loads(text)
-    except ValueError:
-        return False
+    except (ValueError, RecursionError):
+        return []
     auths = config.get("auths") if isinstance(config, dict) else None
     if not isinstance(auths, dict):
-        return False
-    # An entry without a login of its own is how Docker notes that its credential helper has one.
-    return any(
-        bool(login) or "credsStore" in config
-        for server, login in auths.items()
-        if re.fullmatch(rf"(?:https?://)?{re.escape(_NGC)}(?:/.*)?", server)
-    )
+        return []
+    return [login for server, login in auths.items() if _NGC_SERVER.fullmatch(server)]
+
+
+def _docker_key(text: str) -> tuple[str, Secret | None]:
+    """User and key of the login for NGC that stands in the file itself."""
+    for login in _docker_logins(text):
+        try:
+            user, _colon, key = base64.b64decode(login["auth"]).decode().partition(":")
+        except (TypeError, KeyError, ValueError):
+            continue
+        if key:
+            return user, Secret(key)
+    return "", None
 
 
 def _ngc_holds_key(text: str) -> bool:
-    return re.search(r"\bapikey[\"']?[ \t]*[=:][ \t]*[\"']?(?!no-apikey\b)[A-Za-z0-9]", text) is not None
+    return _NGC_KEY.search(text) is not None
 
 
 # --- asking the registry -----------------------------------------------------------------------------------------
@@ -366,7 +440,16 @@ def check(host: Host, key: Secret | None, image_text: str) -> KeyCheck:
         return KeyCheck(image, KeyState.REFUSED, words.explain(about), about.kind, anonymous=True)
     state = KeyState.NOT_NEEDED if manifest.anonymous else KeyState.ACCEPTED
     facts, notes = _told(about)
-    return KeyCheck(image, state, _good(state, key, image), None, manifest.anonymous, facts, notes)
+    stale = docker_login(host) if reference.host == _NGC else ""
+    return KeyCheck(
+        image,
+        state,
+        _good(state, key, image),
+        None,
+        manifest.anonymous,
+        facts,
+        (*notes, stale) if stale else notes,
+    )
 
 
 def _bad(host: Host, image: str, key: Secret | None, sent: Secret | None, trouble: Trouble) -> KeyCheck:
