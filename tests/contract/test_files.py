@@ -29,6 +29,20 @@ def test_no_file_is_none(disk: Disk) -> None:
     assert disk.files.read(path(disk, "missing/deeper")) is None
 
 
+def test_a_file_that_grows_is_read_from_where_one_was(disk: Disk) -> None:
+    place = path(disk, "log")
+    assert disk.files.after(place, 0, 10) == b""
+    assert disk.files.after(path(disk, "missing/deeper"), 0, 10) == b""
+    disk.put(place, b"one\ntwo\n", 0o644)
+    assert disk.files.after(place, 0, 4) == b"one\n"
+    assert disk.files.after(place, 4, 100) == b"two\n"
+    assert disk.files.after(place, 8, 100) == b""
+    assert disk.files.after(place, 1000, 100) == b""
+    with pytest.raises(Trouble) as caught:
+        disk.files.after(disk.folder, 0, 1)
+    assert caught.value.kind is Problem.FILE_NOT_REGULAR
+
+
 def test_a_folder_is_no_file(disk: Disk) -> None:
     with pytest.raises(Trouble) as caught:
         disk.files.read(disk.folder)

@@ -90,7 +90,7 @@ def _guarded(options: Namespace, console: Console, log_path: str | None) -> int:
 
 def _run(options: Namespace, console: Console) -> int:
     if options.json:
-        console.json = "lines" if options.command in ("pull", "run") else "document"
+        console.json = "lines" if options.command in ("pull", "train", "run") else "document"
     host = _host(options.demo)
     console.info = host.info
     try:

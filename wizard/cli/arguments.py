@@ -18,7 +18,7 @@ DEMO = "unknown-runtime"
 """The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
 STORES = ("keyring", "pass", "file")
 
-_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "run", "report")
+_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "train", "run", "report")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,10 +53,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if rest is not None:
         if options.command == "explain":
             options.text = [*options.text, *rest]
-        elif options.command == "shell":
+        elif options.command in ("shell", "train"):
             options.words = tuple(rest)
         else:
-            parser.error(_('"--" is only for the command "shell"'))
+            parser.error(_('"--" is only for the commands "shell" and "train"'))
     if options.lang:
         i18n.use(options.lang)
     return options
@@ -188,6 +188,8 @@ def _build() -> _Parser:
     shell.add_argument("--name", metavar="NAME", help=_("the container's name"))
     shell.set_defaults(words=())
 
+    _add_train(commands)
+
     run = _add(commands, "run", _("the whole wizard with no questions, from an answers file"))
     run.add_argument("answers", metavar="ANSWERS.toml")
     run.add_argument("--yes", action="store_true", help=_("make the repairs that the file accepts"))
@@ -197,6 +199,36 @@ def _build() -> _Parser:
     report.add_argument("--stdout", action="store_true", help=_("only print it"))
     report.add_argument("--yes", action="store_true", help=_("write it without asking"))
     return parser
+
+
+def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
+    train = _add(
+        commands, "train", _("train in the container; the training goes on when this program ends: train -- OPTIONS")
+    )
+    train.add_argument(
+        "config", metavar="CONFIG", nargs="?", help=_("a configuration of OpenSeq2Seq; without it, Jasper Mini")
+    )
+    train.add_argument("--name", metavar="NAME", help=_("the container's name"))
+    what = train.add_mutually_exclusive_group()
+    what.add_argument(
+        "--rehearsal",
+        action="store_true",
+        help=_("the whole way in minutes, on a few recordings"),
+    )
+    what.add_argument("--detach", action="store_true", help=_("begin, and do not wait"))
+    what.add_argument("--evaluate", action="store_true", help=_("measure the last checkpoint"))
+    what.add_argument("--say", metavar="FILE", help=_("let the last checkpoint write down a recording of yours"))
+    what.add_argument("--tests", action="store_true", help=_("run OpenSeq2Seq's own tests"))
+    what.add_argument(
+        "--stop",
+        choices=("now", "checkpoint"),
+        help=_("stop the training that runs: now, or when the next checkpoint is written"),
+    )
+    train.add_argument(
+        "--code", metavar="COPY", default="", help=_("a clone, mirror, archive or address of OpenSeq2Seq to use")
+    )
+    train.set_defaults(words=())
+    _add_json(train)
 
 
 def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -200,6 +200,15 @@ class SimFiles:
         with self._lock:
             self._as(root, lambda who: self._replace(path, before, after, mode, who))
 
+    def after(self, path: str, offset: int, limit: int) -> bytes:
+        try:
+            found = self._read(path, self._user)
+        except Trouble as trouble:
+            if trouble.text == os.strerror(errno.ENOTDIR):
+                return b""
+            raise
+        return found.data[offset : offset + limit] if found is not None else b""
+
     def names(self, folder: str) -> tuple[str, ...]:
         try:
             real = self._tree.follow(folder, self._user)

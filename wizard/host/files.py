@@ -128,6 +128,12 @@ class SystemFiles:
             return
         self._root.replace(path, before, after, mode)
 
+    def after(self, path: str, offset: int, limit: int) -> bytes:
+        try:
+            return _read_part(path, offset, limit)
+        except OSError as error:
+            raise typed(error, path) from error
+
     def names(self, folder: str) -> tuple[str, ...]:
         try:
             return tuple(sorted(item.name for item in Path(folder).iterdir()))
@@ -194,6 +200,19 @@ def _read(path: str) -> FileContent | None:
         return FileContent(
             path, os.path.realpath(path), file.read(), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
         )
+
+
+def _read_part(path: str, offset: int, limit: int) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Trouble(Problem.FILE_NOT_REGULAR, subject=path)
+        return os.pread(handle, limit, offset)
+    finally:
+        os.close(handle)
 
 
 def _replace(path: str, before: bytes | None, after: bytes | None, mode: int) -> None:

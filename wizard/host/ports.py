@@ -99,6 +99,12 @@ class Files(Protocol):
         the file does not hold ``before``, ``FILE_READ_ONLY``, ``FILE_PERMISSION``, ``DISK_FULL``, ``ROOT_NEEDED``.
         """
 
+    def after(self, path: str, offset: int, limit: int) -> bytes:
+        """Up to ``limit`` bytes of a file that grows, from ``offset`` on; none where it is not longer, or not there.
+
+        Raises ``FILE_PERMISSION``, or ``FILE_NOT_REGULAR`` for a folder or a device.
+        """
+
     def names(self, folder: str) -> tuple[str, ...]:
         """The names in a folder, sorted; none where there is no such folder. Raises ``FILE_PERMISSION``."""
 

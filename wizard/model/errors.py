@@ -59,6 +59,10 @@ class Problem(str, Enum):
     CONTAINER_NOT_RUNNING = "container-not-running"
     CONTAINER_EXITED = "container-exited"
     BIND_SOURCE_MISSING = "bind-source-missing"
+    CONTAINER_RESTARTED = "container-restarted"
+    """what ran in the container ended with it, and the container runs again"""
+    NO_DATA_FOLDER = "no-data-folder"
+    """the container has no /data, or it lies on another machine"""
     NO_SHELL = "no-shell"
     NOT_EXECUTABLE = "not-executable"
     IMAGE_MISSING = "image-missing-local"
@@ -103,6 +107,22 @@ class Problem(str, Enum):
     STORE_LOCKED = "key-store-locked"
     STORE_FAILED = "key-store-failed"
     KEY_SHAPE = "key-shape"
+    # training
+    CODE_UNUSABLE = "code-unusable"
+    """what stands in the place of OpenSeq2Seq, or was named as it, is something else"""
+    CODE_UNREACHABLE = "code-unreachable"
+    DEPENDENCIES_MISSING = "dependencies-missing"
+    """programs or packages of Python that the container lacks and that could not be installed"""
+    CONFIG_UNUSABLE = "config-unusable"
+    """a configuration that is not there, does not parse, or is none"""
+    OPTION_UNUSABLE = "option-unusable"
+    """an option that run.py would not take"""
+    TRAINING_DATA = "training-data"
+    """the data that the configuration names is not there or cannot be used"""
+    TRAINING_RUNS = "training-runs"
+    """another training runs on the same GPU"""
+    TRAINING_FAILED = "training-failed"
+    NO_CHECKPOINT = "no-checkpoint"
     # the user's side
     BAD_INPUT = "bad-input"
     NO_TERMINAL = "no-terminal"
@@ -135,6 +155,7 @@ NETWORK = frozenset(
         Problem.CLOCK,
         Problem.PULL_FAILED,
         Problem.PACKAGES_UNREACHABLE,
+        Problem.CODE_UNREACHABLE,
     }
 )
 """Kinds that end a command with exit code 5: network, registry or authentication."""
@@ -146,11 +167,24 @@ USAGE = frozenset(
         Problem.NAME_INVALID,
         Problem.KEY_SHAPE,
         Problem.NO_TERMINAL,
+        Problem.CODE_UNUSABLE,
+        Problem.CONFIG_UNUSABLE,
+        Problem.OPTION_UNUSABLE,
     }
 )
 """Kinds that end a command with exit code 2: what the user gave cannot be used."""
 
-PERSON = frozenset({Problem.ROOT_NEEDED, Problem.NAME_TAKEN, Problem.STORE_LOCKED, Problem.STORE_MISSING, Problem.BUSY})
+PERSON = frozenset(
+    {
+        Problem.ROOT_NEEDED,
+        Problem.NAME_TAKEN,
+        Problem.STORE_LOCKED,
+        Problem.STORE_MISSING,
+        Problem.BUSY,
+        Problem.TRAINING_DATA,
+        Problem.TRAINING_RUNS,
+    }
+)
 """Kinds that end a command with exit code 3: a person has to decide or to do something."""
 
 

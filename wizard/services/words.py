@@ -307,6 +307,61 @@ _WORDS: dict[Problem, _Words] = {
         N_('Start it with "s2s-wizard up"; what is in it is kept.'),
         about=N_('The container "{subject}" is not running.'),
     ),
+    Problem.CONTAINER_RESTARTED: _Words(
+        N_("The container was stopped and started again."),
+        N_("What ran in it has ended. Start it again: a training goes on from its last checkpoint."),
+        about=N_('The container "{subject}" was stopped and started again.'),
+    ),
+    Problem.NO_DATA_FOLDER: _Words(
+        N_("The container has no data folder on this machine."),
+        N_('Make one that has: "s2s-wizard up" with another name.'),
+        about=N_('The container "{subject}" has no data folder on this machine.'),
+    ),
+    Problem.CODE_UNUSABLE: _Words(
+        N_("This is not OpenSeq2Seq."),
+        N_("Name a clone, a mirror or an archive of OpenSeq2Seq, or move what stands in its place."),
+        about=N_("{subject} is not OpenSeq2Seq."),
+    ),
+    Problem.CODE_UNREACHABLE: _Words(
+        N_("OpenSeq2Seq could not be fetched."),
+        N_("Check the network, or name a copy that you have with --code."),
+        about=N_("OpenSeq2Seq could not be fetched from {subject}."),
+    ),
+    Problem.DEPENDENCIES_MISSING: _Words(
+        N_("The container lacks something that OpenSeq2Seq needs, and it could not be installed."),
+        N_("Check that the container reaches the network, then try again."),
+        about=N_("The container lacks something that OpenSeq2Seq needs, and it could not be installed: {subject}."),
+    ),
+    Problem.CONFIG_UNUSABLE: _Words(
+        N_("This configuration cannot be used."),
+        N_("Choose one of example_configs, or correct the file."),
+        about=N_("The configuration {subject} cannot be used."),
+    ),
+    Problem.OPTION_UNUSABLE: _Words(
+        N_("run.py would refuse an option."),
+        N_("Only numbers, words, True and False of the configuration's base_params can be given."),
+        about=N_("run.py would refuse the option {subject}."),
+    ),
+    Problem.TRAINING_DATA: _Words(
+        N_("The data for this configuration cannot be used."),
+        N_('Bring the data there first. To see that everything else works: "s2s-wizard train --rehearsal".'),
+        about=N_("The data for this configuration cannot be used: {subject}."),
+    ),
+    Problem.TRAINING_RUNS: _Words(
+        N_("Another training runs here."),
+        N_("Wait until it has ended, or stop it: two on one GPU take each other's memory."),
+        about=N_("Another training runs here: {subject}."),
+    ),
+    Problem.TRAINING_FAILED: _Words(
+        N_("OpenSeq2Seq ended with an error."),
+        N_("Its last lines stand below; they usually name the reason."),
+        about=N_("OpenSeq2Seq ended with an error: {subject}"),
+    ),
+    Problem.NO_CHECKPOINT: _Words(
+        N_("There is no checkpoint yet."),
+        N_("Train first; the first checkpoint is there when the training has begun."),
+        about=N_("There is no checkpoint in {subject}."),
+    ),
     Problem.CONTAINER_EXITED: _Words(
         N_("The container started and then stopped at once."),
         N_("Its last lines stand below; they usually name the reason."),

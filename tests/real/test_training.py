@@ -1,0 +1,294 @@
+"""Trainings in real containers: started, left alone, found again, stopped, and lost.
+
+The image is busybox with a shell script in the place of Python; everything between the wizard and the command in the
+container is real. The real OpenSeq2Seq is rehearsed by hand with ``tests/rehearsal``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support import images
+from tests.support.engine import PrivateEngine
+from wizard.host.ports import Host
+from wizard.host.real import build
+from wizard.model.container import GpuChoice, Workspace
+from wizard.model.container_job import Job
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel
+from wizard.model.training.events import Checkpoint, Finished, Step
+from wizard.services import container
+from wizard.services.training import place, training_run
+from wizard.services.training.preflight import Wanted
+
+pytestmark = pytest.mark.real
+
+IMAGE = "s2s-test/training:1"
+NAME = "trains"
+CONFIG = "example_configs/speech2text/toy.py"
+STANDIN = Path(__file__).parents[1] / "support" / "training_standin"
+OWNER = 1234
+PROGRAM = [sys.executable, "-c", "import sys; from wizard.cli import main; sys.exit(main())", "train", CONFIG]
+
+
+@pytest.fixture(scope="session")
+def training_image(shared_engine: PrivateEngine) -> str:
+    images.add_image(shared_engine.url, IMAGE, files={"/bin/python": (STANDIN / "python").read_bytes()})
+    return IMAGE
+
+
+@pytest.fixture
+def host(engine: PrivateEngine) -> Iterator[Host]:
+    made = build(engine.environ)
+    yield made
+    made.engine.close()
+
+
+@dataclass
+class Trainer:
+    """A container that can train, its data folder, and what was emitted."""
+
+    host: Host
+    data: Path
+    events: list[object] = field(default_factory=list)
+
+    def behave(self, how: str) -> None:
+        """A number of steps, or ``fail``."""
+        (self.data / "behave").write_text(how)
+
+    def run(self, cancel: Cancel | None = None, *options: str) -> training_run.Outcome:
+        return training_run.run(self.host, NAME, Wanted(CONFIG, options), self.events.append, cancel)
+
+    def began(self) -> threading.Thread:
+        """Follows a training in a thread; returns when it has reported a step."""
+        thread = threading.Thread(target=self._quietly, daemon=True)
+        thread.start()
+        self.until(lambda: any(isinstance(event, Step) for event in self.events))
+        return thread
+
+    def _quietly(self) -> None:
+        try:
+            self.run()
+        except Trouble as trouble:
+            self.events.append(trouble)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.events[-5:]
+            time.sleep(0.05)
+
+    def running(self) -> Job:
+        found = training_run.find(self.host, NAME)
+        assert found is not None
+        return found
+
+    @property
+    def trouble(self) -> Trouble:
+        return next(event for event in self.events if isinstance(event, Trouble))
+
+    def of(self, kind: type) -> list[object]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def trainer(host: Host, training_image: str, tmp_path: Path) -> Trainer:
+    """The data folder belongs to a user who is not root, as usual."""
+    data = tmp_path / "data"
+    code = data / "OpenSeq2Seq"
+    (code / "open_seq2seq").mkdir(parents=True)
+    (code / "example_configs/speech2text").mkdir(parents=True)
+    (code / CONFIG).write_text("# a configuration\n")
+    (code / "run.py").write_bytes((STANDIN / "run").read_bytes())
+    rows = "".join(f"/data/{n}.wav,1000,hello\n" for n in range(8))
+    (data / "train.csv").write_text("wav_filename,wav_filesize,transcript\n" + rows)
+    for folder, _folders, files in os.walk(data):
+        for name in (".", *files):
+            os.chown(os.path.join(folder, name), OWNER, OWNER)
+    os.chmod(tmp_path, 0o755)
+    container.up(host, Workspace(str(data), NAME, GpuChoice(all=False)), training_image)
+    return Trainer(host, data)
+
+
+def test_a_training_runs_to_its_end_and_belongs_to_the_user(trainer: Trainer) -> None:
+    outcome = trainer.run()
+    assert outcome.fine
+    assert outcome.code == 0
+    assert [event.step for event in trainer.of(Step) if isinstance(event, Step)] == [1, 2, 3, 4, 5]
+    assert outcome.checkpoint == ("/data/OpenSeq2Seq/log/logs/model.ckpt-5", 5)
+    assert trainer.of(Checkpoint)
+    assert trainer.of(Finished)
+    owners = {os.stat(path).st_uid for path in (trainer.data / "OpenSeq2Seq/log").rglob("*")}
+    assert owners == {OWNER}
+    assert training_run.find(trainer.host, NAME) is None
+
+
+def test_the_log_folder_decides_the_next_time(trainer: Trainer) -> None:
+    first = trainer.run()
+    trainer.behave("8")
+    second = trainer.run()
+    assert first.job is not None
+    assert second.job is not None
+    assert "--continue_learning" not in first.job.argv
+    assert "--continue_learning" in second.job.argv
+    assert second.checkpoint is not None
+    assert second.checkpoint[1] == 8
+
+
+def test_what_a_failed_start_left_is_moved_aside_and_kept(trainer: Trainer) -> None:
+    dirty = trainer.data / "OpenSeq2Seq/log"
+    dirty.mkdir()
+    (dirty / "stdout_2026.log").write_text("a failed start")
+    assert trainer.run().fine
+    [aside] = dirty.parent.glob("log.failed-*")
+    assert (aside / "stdout_2026.log").read_text() == "a failed start"
+
+
+def test_a_failure_is_explained_by_the_catalogue(trainer: Trainer) -> None:
+    trainer.behave("fail")
+    with pytest.raises(Trouble) as caught:
+        trainer.run()
+    assert caught.value.kind is Problem.TRAINING_FAILED
+    assert "ResourceExhaustedError" in caught.value.text
+    assert "memory" in caught.value.subject
+    assert "--batch_size_per_gpu=1" in caught.value.hint
+
+
+def test_it_goes_on_when_nobody_follows_and_is_found_again(trainer: Trainer) -> None:
+    trainer.behave("40")
+    cancel = Cancel()
+
+    def emit(event: object) -> None:
+        trainer.events.append(event)
+        if isinstance(event, Step):
+            cancel.set()
+
+    with pytest.raises(Trouble) as caught:
+        training_run.run(trainer.host, NAME, Wanted(CONFIG), emit, cancel)
+    assert caught.value.kind is Problem.CANCELLED
+    left = trainer.running()
+    again = trainer.run()
+    assert again.job is not None
+    assert again.job.id == left.id
+    steps = [event.step for event in trainer.of(Step) if isinstance(event, Step)]
+    assert steps[-1] == 40
+    assert steps.count(1) == 2, "the whole log is shown again"
+
+
+def test_the_wizard_killed_and_started_again(trainer: Trainer, engine: PrivateEngine, tmp_path: Path) -> None:
+    trainer.behave("100")
+    environ = {**engine.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    first = subprocess.Popen(
+        [*PROGRAM, "--name", NAME, "--json"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert first.stdout is not None
+    for line in first.stdout:
+        if json.loads(line)["event"] == "step":
+            break
+    first.send_signal(signal.SIGKILL)
+    first.wait(30)
+    first.stdout.close()
+    assert trainer.running().kind == "train"
+    second = subprocess.run(
+        [*PROGRAM, "--name", NAME, "--json"], env=environ, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert second.returncode == 0, second.stderr
+    events = [json.loads(line) for line in second.stdout.splitlines()]
+    assert [event["step"] for event in events if event["event"] == "step"] == list(range(1, 101))
+    assert any(event["event"] == "finished" and event["what"] == "training" for event in events)
+
+
+@pytest.mark.parametrize("at_checkpoint", [False, True])
+def test_stopping_ends_the_process_in_the_container(trainer: Trainer, at_checkpoint: bool) -> None:
+    trainer.behave("1000")
+    thread = trainer.began()
+    running = trainer.running()
+    outcome = training_run.stop(trainer.host, running, at_checkpoint=at_checkpoint)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert outcome.code == 1, "SIGINT, as Python answers to it"
+    assert training_run.find(trainer.host, NAME) is None
+    if at_checkpoint:
+        assert outcome.checkpoint is not None
+    listed = trainer.host.engine.run_in(running.container_id, ("ps",)).stdout
+    assert b"run.py" not in listed
+    assert {os.stat(path).st_uid for path in (trainer.data / "OpenSeq2Seq/log").rglob("*")} == {OWNER}
+
+
+@pytest.mark.parametrize("how", ["stop", "remove", "restart"])
+def test_the_container_goes_during_the_run(trainer: Trainer, how: str) -> None:
+    trainer.behave("1000")
+    thread = trainer.began()
+    trainer.until(lambda: bool(trainer.of(Checkpoint)))
+    box = trainer.running().container_id
+    if how == "remove":
+        trainer.host.engine.remove(box, force=True)
+    else:
+        trainer.host.engine.stop(box, timeout=1)
+        if how == "restart":
+            trainer.host.engine.start(box)
+    thread.join(60)
+    assert not thread.is_alive()
+    expected = {
+        "stop": {Problem.CONTAINER_NOT_RUNNING},
+        "remove": {Problem.CONTAINER_MISSING},
+        "restart": {Problem.CONTAINER_NOT_RUNNING, Problem.CONTAINER_RESTARTED},
+    }
+    assert trainer.trouble.kind in expected[how]
+    assert "checkpoint" in trainer.trouble.hint
+    if how != "remove":
+        trainer.behave("1")  # the container is started again, and the training goes on from its checkpoint
+        outcome = trainer.run()
+        assert outcome.job is not None
+        assert "--continue_learning" in outcome.job.argv
+
+
+def test_a_docker_service_that_does_not_answer_for_a_moment_is_waited_for(trainer: Trainer) -> None:
+    trainer.behave("1000")
+    thread = trainer.began()
+    running = trainer.running()
+    lost = Trouble(Problem.ENGINE_REFUSED)
+    answers = [lost, lost]
+    engine = trainer.host.engine
+    original = engine.container
+
+    def sometimes(name: str) -> object:
+        if answers:
+            raise answers.pop()
+        return original(name)
+
+    engine.container = sometimes  # type: ignore[assignment, method-assign] # a daemon that is away for two looks
+    trainer.until(lambda: not answers)
+    engine.container = original  # type: ignore[method-assign]
+    assert thread.is_alive()
+    training_run.stop(trainer.host, running)
+    thread.join(60)
+
+
+def test_two_trainings_at_once(trainer: Trainer) -> None:
+    trainer.behave("1000")
+    thread = trainer.began()
+    found = place.find(trainer.host, NAME)
+    with pytest.raises(Trouble) as caught:
+        training_run.check_free(trainer.host, found.container)
+    assert caught.value.kind is Problem.TRAINING_RUNS
+    training_run.stop(trainer.host, trainer.running())
+    thread.join(60)
+    training_run.check_free(trainer.host, found.container)
+
+
+def test_a_file_in_the_place_of_the_log_folder(trainer: Trainer) -> None:
+    (trainer.data / "OpenSeq2Seq/log").write_text("a file in its place")
+    assert trainer.run().fine
+    assert [path.read_text() for path in (trainer.data / "OpenSeq2Seq").glob("log.failed-*")] == ["a file in its place"]

@@ -1,0 +1,1 @@
+"""From a container to a trained model: the code, what it needs, the rehearsal, the run, and what comes after it."""

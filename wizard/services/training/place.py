@@ -1,0 +1,48 @@
+"""The container that trains, and the folder of this machine that it sees at /data."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+
+from wizard.host.ports import Host
+from wizard.model.container import DATA_TARGET
+from wizard.model.errors import Problem, Trouble
+from wizard.model.i18n import _
+from wizard.model.machine import ContainerInfo, PathKind
+from wizard.services import shell
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A running container and its data folder, ``data``, on this machine. ``notes`` are translated sentences."""
+
+    container: ContainerInfo
+    data: str
+    notes: tuple[str, ...] = ()
+
+    def outside(self, path: str) -> str:
+        """Where a path of the container below /data lies on this machine. Raises ``BAD_INPUT`` for any other."""
+        inner = posixpath.normpath(path)
+        if inner != DATA_TARGET and not inner.startswith(f"{DATA_TARGET}/"):
+            raise Trouble(Problem.BAD_INPUT, subject=path, hint=_("It has to be inside the data folder, /data."))
+        return posixpath.normpath(posixpath.join(self.data, posixpath.relpath(inner, DATA_TARGET)))
+
+    def inside(self, path: str) -> str | None:
+        """Where a path of this machine stands in the container; None for one outside the data folder."""
+        relative = posixpath.relpath(posixpath.normpath(path), self.data)
+        if relative == ".." or relative.startswith("../"):
+            return None
+        return posixpath.normpath(posixpath.join(DATA_TARGET, relative))
+
+
+def find(host: Host, name: str) -> Place:
+    """The container ``name``, started if it is ours and has stopped.
+
+    Raises ``NO_DATA_FOLDER`` for a container without one on this machine, and what ``shell.prepare`` raises.
+    """
+    plan = shell.prepare(host, name, ("true",), tty=False)
+    data = next((mount.source for mount in plan.container.mounts if mount.target == DATA_TARGET), "")
+    if not data or host.files.info(data).kind is not PathKind.DIRECTORY:
+        raise Trouble(Problem.NO_DATA_FOLDER, subject=plan.container.name)
+    return Place(plan.container, posixpath.normpath(data), plan.notes)
