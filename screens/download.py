@@ -135,7 +135,7 @@ class Download:
             if isinstance(event, Began):
                 self._state = replace(self._state, via=event.via)
             elif isinstance(event, PullPlan):
-                self._state = replace(self._state, plan=event)
+                self._state = replace(self._state, plan=event, via=event.via)
             elif isinstance(event, Progress):
                 self._state = replace(self._state, progress=event, stalled=None)
             elif isinstance(event, Layers):

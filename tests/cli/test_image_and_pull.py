@@ -141,7 +141,7 @@ class Waiting:
     def __init__(self) -> None:
         self.go = threading.Event()
 
-    def run(self, _host: Host, name: str, _key: object, emit: Emit, cancel: Cancel) -> pull.Pulled:
+    def run(self, _host: Host, name: str, _key: object, emit: Emit, cancel: Cancel, *, way: pull.Way) -> pull.Pulled:
         emit(PullPlan(1000, 0, 2))
         emit(Progress(250, 1000, "bytes", "half"))
         while not self.go.wait(0.01):

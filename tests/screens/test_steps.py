@@ -475,7 +475,7 @@ class Slow:
         self.trouble: Trouble | None = None
         self.calls = 0
 
-    def run(self, _host: Host, image: str, _key: object, emit: Any, cancel: Any) -> pull.Pulled:
+    def run(self, _host: Host, image: str, _key: object, emit: Any, cancel: Any, *, way: pull.Way) -> pull.Pulled:
         self.calls += 1
         for event in self.events:
             emit(event)

@@ -33,7 +33,9 @@ class Held:
         self.trouble: Trouble | None = None
         self.keys: list[Secret | None] = []
 
-    def run(self, _host: Host, image: str, key: Secret | None, emit: Any, cancel: Cancel) -> pull.Pulled:
+    def run(
+        self, _host: Host, image: str, key: Secret | None, emit: Any, cancel: Cancel, *, way: pull.Way
+    ) -> pull.Pulled:
         self.keys.append(key)
         for event in self.events:
             emit(event)
@@ -187,7 +189,7 @@ def test_a_failure_comes_over_whole_and_without_the_key(host: Host, held: Held) 
 
 
 def test_a_fault_inside_is_no_silence(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_args: object) -> pull.Pulled:
+    def run(*_args: object, **_how: object) -> pull.Pulled:
         raise ValueError("nvapi-" + "k" * 64)
 
     monkeypatch.setattr(pull, "run", run)

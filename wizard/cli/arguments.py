@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -171,7 +172,7 @@ def _build() -> _Parser:
 
     pull = _add(commands, "pull", _("download the image"))
     pull.add_argument("image", metavar="IMAGE", nargs="?", help=_("without it, the one that fits this machine"))
-    pull.add_argument("--via", choices=("engine",), default="engine", help=_("who downloads: the Docker service"))
+    _add_pull(pull)
     pull.add_argument("--detach", action="store_true", help=_("leave it to a process in the background"))
     pull.add_argument("--stop", action="store_true", help=_("end the download of that image, whoever began it"))
     pull.add_argument("--yes", action="store_true", help=_("do not ask"))
@@ -229,6 +230,45 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     train.set_defaults(words=())
     _add_json(train)
+
+
+def _add_pull(pull: _Parser) -> None:
+    pull.add_argument(
+        "--via",
+        choices=("engine", "download"),
+        default="",
+        help=_(
+            "who downloads: the Docker service, which starts again from zero when it is stopped, or this program, which"
+            " goes on where it was; without it, this program for large images where there is room"
+        ),
+    )
+    pull.add_argument(
+        "--mirror", metavar="HOST", default="", help=_("download from this registry instead; it never gets your key")
+    )
+    pull.add_argument(
+        "--limit", metavar=_("RATE"), type=_rate, help=_("bytes a second at most, for example 5M or 500K")
+    )
+    pull.add_argument(
+        "--connections", metavar="N", type=_connections, help=_("connections at the same time, at most; 16 without it")
+    )
+    pull.add_argument("--keep", action="store_true", help=_("keep the downloaded layers after Docker has the image"))
+    pull.add_argument(
+        "--clean", action="store_true", help=_("remove downloaded layers that are kept, and say how much")
+    )
+
+
+def _rate(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?(?:/s)?", text.strip().lower())
+    rate = int(float(match[1]) * {"": 1, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}[match[2]]) if match else 0
+    if rate < 1:
+        raise argparse.ArgumentTypeError(_("not a speed: {text}. Examples: 5M, 500K.").format(text=text))
+    return rate
+
+
+def _connections(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 32:
+        raise argparse.ArgumentTypeError(_("not a number from 1 to 32: {text}").format(text=text))
+    return int(text)
 
 
 def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -17,6 +17,7 @@ from wizard.model.secret import Secret
 from wizard.services import account, background, cost
 from wizard.services.cost import Cost
 from wizard.services.image import UNREACHABLE
+from wizard.services.pull import Way
 
 
 def run(call: Call) -> int:
@@ -24,6 +25,8 @@ def run(call: Call) -> int:
 
     A download of that image which goes on already, in whatever process, is shown and not begun a second time.
     """
+    if call.options.clean:
+        return _clean(call)
     image = str(ImageReference.parse(call.options.image or fitting_image(call.host)))
     found = background.find(call.host, image)
     goes_on = found is not None and found.runs
@@ -49,7 +52,7 @@ def _show(call: Call, image: str, key: Secret | None) -> int:
         console.say(_("Process {pid} downloads this image already; here is how far it is.").format(pid=pid))
 
     with _left_to_itself(call, image, narrator):
-        pulled = background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins)
+        pulled = background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins, way=_way(call))
     if console.json:
         console.event("finished", {"image": pulled.image, "image_id": pulled.image_id, "digest": pulled.digest})
     else:
@@ -95,7 +98,7 @@ def _stop(call: Call, image: str, *, goes_on: bool) -> int:
 def _detach(call: Call, image: str, key: Secret | None, *, goes_on: bool) -> int:
     """Leaves the download to a process of its own."""
     if not goes_on:
-        background.begin(call.host, image, key)
+        background.begin(call.host, image, key, way=_way(call))
     look = call.console.typed("pull", image)
     text = _("The download goes on in the background. To see it: {command}").format(command=look)
     call.console.tagged(tag(Status.INFO), text)
@@ -136,6 +139,26 @@ def _agreed(call: Call, price: Cost) -> bool:
     return ask(question) is not False
 
 
+def _way(call: Call) -> Way:
+    given = call.options
+    return Way(given.via, given.mirror, given.connections or 0, given.limit or 0, keep=given.keep)
+
+
+def _clean(call: Call) -> int:
+    from wizard.services import download
+
+    freed = download.clean(call.host)
+    if call.console.json:
+        call.console.event("cleaned", {"bytes_freed": freed, "folder": call.host.cache.folder()})
+    elif freed:
+        text = _("{size} of downloaded layers were removed from {folder}.")
+        call.console.tagged(tag(Status.OK), text.format(size=size(freed), folder=call.host.cache.folder()))
+    else:
+        text = _("There are no downloaded layers in {folder}.")
+        call.console.tagged(tag(Status.OK), text.format(folder=call.host.cache.folder()))
+    return FINE
+
+
 class PullNarrator(Narrator):
     """Says the plan of a download too."""
 
@@ -143,7 +166,12 @@ class PullNarrator(Narrator):
         if not isinstance(event, PullPlan):
             super().__call__(event)
         elif self.console.json:
-            plan = {"bytes_total": event.bytes_total, "bytes_here": event.bytes_here, "layers": event.layers}
+            plan = {
+                "bytes_total": event.bytes_total,
+                "bytes_here": event.bytes_here,
+                "layers": event.layers,
+                "via": event.via,
+            }
             self.console.event("plan", plan)
         elif event.bytes_total is not None and event.layers is not None:
             missing = size(event.bytes_total - event.bytes_here)

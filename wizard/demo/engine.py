@@ -6,7 +6,7 @@ import hashlib
 import posixpath
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -149,6 +149,15 @@ class SimEngine:
         image = self._registry.unpacked(reference)
         self._daemon.tree.use(self._spec.docker.root_dir, image.size)
         self._daemon.images[str(reference)] = image
+
+    def load(self, archive: Iterable[bytes], cancel: Cancel) -> Iterator[dict[str, Any]]:
+        self.ping()
+        for name in stream.names_in(archive, cancel):
+            reference = ImageReference.parse(name)
+            image = self._registry.unpacked(reference)
+            self._daemon.tree.use(self._spec.docker.root_dir, image.size)
+            self._daemon.images[str(reference)] = image
+            yield {"stream": f"Loaded image: {name}\n"}
 
     def _image(self, text: str) -> ImageInfo | None:
         for image in self._daemon.images.values():

@@ -8,7 +8,8 @@ import posixpath
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from io import BytesIO
+from typing import BinaryIO, TypeVar
 
 from wizard.demo.spec import Disk, File, Spec
 from wizard.model.errors import Problem, Trouble
@@ -149,7 +150,14 @@ class Tree:
         """The disk that holds a path."""
         mount = self._mount(path)
         disk = self._disks[mount]
-        return DiskSpace(path, disk.total, max(0, disk.free - self._used[mount]), disk.files, disk.files_free)
+        return DiskSpace(
+            path,
+            disk.total,
+            max(0, disk.free - self._used[mount]),
+            disk.files,
+            disk.files_free,
+            tuple(self._disks).index(mount),
+        )
 
     def use(self, path: str, count: int) -> None:
         """Takes ``count`` bytes of the disk that holds a path, or gives them back (below 0). Raises ``DISK_FULL``."""
@@ -247,6 +255,12 @@ class SimFiles:
                 missing.append(posixpath.dirname(missing[-1]))
             for folder in missing:
                 self._tree.plant(folder, Node(PathKind.DIRECTORY, 0o755, self._user.uid, self._user.gid))
+
+    def open(self, path: str) -> BinaryIO:
+        found = self.read(path)
+        if found is None:
+            raise Trouble(Problem.FILE_MISSING, os.strerror(errno.ENOENT), subject=path)
+        return BytesIO(found.data)
 
     def disk(self, path: str) -> DiskSpace:
         return self._tree.space(self._tree.follow(path, self._user))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from wizard.demo import spec as specs
 from wizard.demo.background import Answer, SimBackground
+from wizard.demo.cache import SimCache
 from wizard.demo.commands import SimCommands, SimPrivilege
 from wizard.demo.daemon import Box, Daemon
 from wizard.demo.engine import SimEngine, go_arch
@@ -49,7 +50,12 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
     tree = Tree.build(spec)
     daemon = Daemon(spec.docker, tree, failed=spec.docker.failed, enabled=spec.docker.enabled, log=spec.docker.log)
     registry = SimRegistry(
-        spec.registry, Secret(spec.keys.refused), go_arch(spec.os.arch), spec.network, of_environment(spec.environ)
+        spec.registry,
+        Secret(spec.keys.refused),
+        go_arch(spec.os.arch),
+        spec.network,
+        of_environment(spec.environ),
+        pace,
     )
     engine = SimEngine(spec, daemon, who, registry, pace)
     _furnish(spec, daemon, registry)
@@ -85,6 +91,7 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
         keys=SimKeys(spec.keys.keyring),
         terminal=SimTerminal(SystemTerminal(), commands),
         store=SimStore(f"{user.home}/.local/state/s2s-wizard", lambda: background.this().pid),
+        cache=SimCache(f"{user.home}/.cache/s2s-wizard", tree),
         background=background,
         home=user.home,
         environ={"HOME": user.home, "USER": user.name, "LANG": "C.UTF-8", **spec.environ},

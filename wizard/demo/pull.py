@@ -6,9 +6,13 @@ something about ten times a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference, Layer
 
@@ -49,6 +53,40 @@ def up_to_date(reference: ImageReference, digest: str) -> Iterator[Message]:
     yield {"status": f"Pulling from {reference.repository}", "id": reference.tag or reference.digest}
     yield {"status": f"Digest: {digest}"}
     yield {"status": f"Status: Image is up to date for {reference}"}
+
+
+def names_in(archive: Iterable[bytes], cancel: Cancel) -> tuple[str, ...]:
+    """The names of the images in an archive that is being sent. Raises ``CANCELLED``, ``ENGINE_OTHER``."""
+    pieces = iter(archive)
+    names: list[str] = []
+    try:
+        with tarfile.open(fileobj=_Reader(pieces, cancel), mode="r|", bufsize=4 * MB) as members:
+            for member in members:
+                if member.name == "manifest.json":
+                    content = members.extractfile(member)
+                    names += [name for item in json.load(content or io.BytesIO(b"[]")) for name in item["RepoTags"]]
+    except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+        raise Trouble(Problem.ENGINE_OTHER, f"unexpected EOF: {error}") from error
+    return tuple(names)
+
+
+class _Reader(io.RawIOBase):
+    """Pieces as a file."""
+
+    def __init__(self, pieces: Iterator[bytes], cancel: Cancel) -> None:
+        self._pieces = pieces
+        self._cancel = cancel
+        self._left = b""
+
+    def read(self, size: int = -1) -> bytes:
+        self._cancel.check()
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = bytes(piece)
+        taken, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
+        return taken
 
 
 def _transfer(layers: list[Layer], pace: float, cancel: Cancel) -> Iterator[Message]:

@@ -6,11 +6,12 @@ import hashlib
 import time
 from collections.abc import Mapping
 
+from wizard.demo.blobs import SimBlobs
 from wizard.demo.spec import Network, Repository
 from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
-from wizard.model.image import ImageReference, Layer, Manifest
+from wizard.model.image import Document, ImageReference, Layer, Manifest
 from wizard.model.machine import ImageInfo, KeyFacts, Reached
 from wizard.model.proxy import Proxies, address
 from wizard.model.secret import Secret
@@ -24,7 +25,8 @@ _KEY_SERVICE = "api.ngc.nvidia.com"
 class SimRegistry:
     """``Registry``. Public images ask for no key; every other key than ``refused`` opens the private ones.
 
-    ``way`` are the proxies of the user's shell, ``network`` is what they lead through.
+    ``way`` are the proxies of the user's shell, ``network`` is what they lead through. ``pace`` is the seconds that a
+    megabyte takes.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class SimRegistry:
         arch: str,
         network: Network | None = None,
         way: Proxies | None = None,
+        pace: float = 0,
     ) -> None:
+        self._pace = pace
         self._repositories = repositories
         self._refused = refused
         self._arch = arch
@@ -67,6 +71,7 @@ class SimRegistry:
             ),
             anonymous=repository.access == "public",
             platform=f"linux/{arch}",
+            documents=(Document("application/vnd.docker.distribution.manifest.v2+json", name.encode()),),
         )
 
     def about_key(self, key: Secret) -> KeyFacts | None:
@@ -79,6 +84,12 @@ class SimRegistry:
         return (
             KeyFacts("PERSONAL_KEY", "example-org", ("artifact-catalog",)) if kind == ngc_key.PERSONAL else KeyFacts()
         )
+
+    def blobs(self, reference: ImageReference, key: Secret | None) -> SimBlobs:
+        def admit() -> None:
+            self.manifest(reference, key, self._arch)
+
+        return SimBlobs(self._pace, admit)
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:
         self._pass(host, self._way.to(host) if proxy is None else proxy)

@@ -10,6 +10,7 @@ import secrets
 import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from wizard.host.ports import Commands
 from wizard.model.errors import Problem, Trouble
@@ -158,6 +159,14 @@ class SystemFiles:
         except OSError as error:
             raise typed(error, path) from error
 
+    def open(self, path: str) -> BinaryIO:
+        try:
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                raise Trouble(Problem.FILE_NOT_REGULAR, subject=path)
+            return Path(path).open("rb")
+        except OSError as error:
+            raise typed(error, path) from error
+
     def disk(self, path: str) -> DiskSpace:
         place = Path(path)
         while True:
@@ -176,6 +185,7 @@ class SystemFiles:
                     found.f_bavail * found.f_frsize,
                     found.f_files,
                     found.f_favail,
+                    place.stat().st_dev,
                 )
 
 

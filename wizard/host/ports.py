@@ -6,10 +6,10 @@ accept a ``Cancel``. Byte counts are bytes, times are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from wizard.model.container import ContainerSpec
 from wizard.model.event import Cancel
@@ -114,6 +114,9 @@ class Files(Protocol):
     def make_folder(self, path: str) -> None:
         """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
 
+    def open(self, path: str) -> BinaryIO:
+        """A file for reading, however large. Raises ``FILE_MISSING``, ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``."""
+
     def disk(self, path: str) -> DiskSpace:
         """Space where ``path`` lies or would lie. Raises ``FILE_PERMISSION``."""
 
@@ -188,6 +191,13 @@ class Engine(Protocol):
         refusal before
         the first message raises ``TAG_MISSING``, ``KEY_WANTED``, ``KEY_REFUSED``, ``ACCESS_DENIED``,
         ``REGISTRY_…``, ``DNS``, ``TLS``, ``PULL_FAILED``.
+        """
+
+    def load(self, archive: Iterable[bytes], cancel: Cancel) -> Iterator[dict[str, Any]]:
+        """Gives the engine an archive of images and yields its messages as they are, including ``{"error": …}``.
+
+        The archive is read while it is sent; what reading it raises ends the load, and is raised here. Setting
+        ``cancel`` ends it too and raises ``CANCELLED``.
         """
 
     def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
@@ -283,6 +293,111 @@ class Registry(Protocol):
         """Whether the NGC key may be sent to this registry: NVIDIA's own, or one that the user named in the
         configuration.
         """
+
+    def blobs(self, reference: ImageReference, key: Secret | None) -> BlobSource:
+        """A conversation about the parts of this image. Nothing is asked before the first of them is opened."""
+
+
+class BlobStream(Protocol):
+    """A part of an image, as it comes from a registry."""
+
+    first: int
+    """the offset of the first byte that comes: what was asked for, or 0 from a server that knows no ranges"""
+    end: int
+    """the offset behind the last byte that comes; the size of the whole from such a server"""
+
+    def read(self) -> bytes:
+        """The next bytes, as soon as there are some; none at the end. Raises the kinds of ``Registry.manifest`` that
+        speak of the way; ``REGISTRY_UNREACHABLE`` also for an end that comes too early.
+        """
+
+    def close(self) -> None:
+        """Lets go of it; a read in another thread ends."""
+
+
+class BlobSource(Protocol):
+    """The parts (layers and configuration) of one image in its registry. Usable from several threads at once, each
+    with a connection of its own.
+    """
+
+    def open(self, digest: str, size: int, first: int, end: int) -> BlobStream:
+        """Asks for the bytes from ``first`` up to ``end`` (exclusive) of a part that has ``size`` bytes.
+
+        Without a key first; an expired token is fetched anew from the beginning; a redirect to another host does not
+        get the token. Raises as ``Registry.manifest`` does.
+        """
+
+    def close(self) -> None:
+        """Ends every connection."""
+
+
+class CachedBlob(Protocol):
+    """One part of an image on this machine's disk, whole or not. A chunk counts as here once it would survive a power
+    cut. Usable from several threads, as long as each chunk is written by one at a time, from its beginning on.
+    """
+
+    digest: str
+    size: int
+    chunk: int
+    """bytes of every chunk but the last"""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is here and was compared with its digest."""
+
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of the chunks that are not here."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Writes bytes of one chunk. Raises ``DISK_FULL``, ``FILE_PERMISSION``, ``FILE_READ_ONLY``."""
+
+    def commit(self, number: int) -> None:
+        """The chunk is whole: from now on it counts. Raises as ``write`` does."""
+
+    def chunk_bytes(self, number: int) -> bytes:
+        """What the disk has of a chunk."""
+
+    def damaged(self) -> tuple[int, ...]:
+        """The chunks that no longer hold what was written to them."""
+
+    def forget(self, numbers: tuple[int, ...]) -> None:
+        """These chunks are missing again."""
+
+    def verify(self) -> bool:
+        """Compares the whole with its digest; if that is right, the blob is complete from now on."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it, from the beginning. Raises ``FILE_MISSING`` where somebody has emptied the cache."""
+
+    def close(self) -> None:
+        """Lets go of the file."""
+
+
+class BlobCache(Protocol):
+    """The parts of images that were downloaded and are not in the engine yet, under their digests."""
+
+    def folder(self) -> str:
+        """Where it lies."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The right to write and to empty it, against other processes. Ends with the process, however that ends.
+
+        Raises ``BUSY`` with the other's pid as the subject.
+        """
+
+    def usage(self) -> int:
+        """Bytes that it takes on the disk."""
+
+    def here(self, digest: str, size: int) -> int:
+        """Bytes of this part that need not be fetched."""
+
+    def open(self, digest: str, size: int) -> CachedBlob:
+        """The part, made where there is nothing of it. Raises ``DISK_FULL``, ``FILE_PERMISSION``,
+        ``FILE_READ_ONLY``.
+        """
+
+    def remove(self, digests: tuple[str, ...] | None = None) -> int:
+        """Removes these parts, or all; the bytes that this gave back."""
 
 
 class KeyStore(Protocol):
@@ -393,6 +508,7 @@ class Host:
     terminal: Terminal
     store: Store
     background: Background
+    cache: BlobCache
     home: str
     """the user's home folder"""
     environ: Mapping[str, str]

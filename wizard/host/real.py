@@ -19,6 +19,7 @@ from wizard.host.store import FolderStore
 
 if TYPE_CHECKING:
     from wizard.host.background import SystemBackground
+    from wizard.host.cache import FolderCache
     from wizard.host.engine import DockerEngine
     from wizard.host.files import SystemFiles
     from wizard.host.gpus import NvmlGpus
@@ -67,6 +68,11 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
 
         return Keys(raw, folders.config, commands)
 
+    def cache() -> FolderCache:
+        from wizard.host.cache import FolderCache
+
+        return FolderCache(folders.cache)
+
     def terminal() -> SystemTerminal:
         from wizard.host.terminal import SystemTerminal
 
@@ -89,6 +95,7 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
         terminal=_later(terminal),
         store=FolderStore(folders.state),
         background=_later(background),
+        cache=_later(cache),
         home=home,
         environ=clean,
         packages=config.packages,

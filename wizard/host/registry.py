@@ -9,7 +9,6 @@ have let through, or to the two services of NVIDIA's that know about keys; no re
 from __future__ import annotations
 
 import base64
-import hashlib
 import ipaddress
 import json
 import queue
@@ -18,7 +17,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -29,12 +28,14 @@ from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.image import DOCKER_HUB, ImageReference, Layer, Manifest
+from wizard.model.image import DOCKER_HUB, Document, ImageReference, Layer, Manifest
 from wizard.model.machine import KeyFacts, Reached
 from wizard.model.secret import Secret, redact
 
 if TYPE_CHECKING:
     import requests
+
+    from wizard.host.blobs import HttpBlobs
 
 NGC = "nvcr.io"
 KEY_SERVICE = "https://api.ngc.nvidia.com/v3/keys/get-caller-info"
@@ -54,8 +55,8 @@ _INDEXES = (
 )
 _LARGEST = 4 * 1024 * 1024  # the distribution specification's advice for a manifest
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_REDIRECTS = (301, 302, 303, 307, 308)
-_MOST_REDIRECTS = 3
+REDIRECTS = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 3
 REACH_SECONDS = 4.5
 _T = TypeVar("_T")
 _STATUS = {
@@ -102,7 +103,7 @@ class NgcRegistry:
         with requests.Session() as session:
             # A do-nothing ``auth`` keeps requests from looking for passwords in ~/.netrc.
             session.auth = lambda request: request
-            talk = _Talk(session, reference, key, self.takes_key(reference.host), self._timeouts)
+            talk = Talk(session, reference, key, self.takes_key(reference.host), self._timeouts)
             try:
                 return talk.manifest(arch)
             except Trouble as trouble:
@@ -136,7 +137,7 @@ class NgcRegistry:
         else:
             form = {"credentials": key.reveal()}
         with (
-            _typed(url, (key,)),
+            typed(url, (key,)),
             session.request(
                 method,
                 url,
@@ -151,6 +152,12 @@ class NgcRegistry:
             body = b"".join(islice(response.iter_content(64 * 1024), 16))
             text = redact(f"{response.status_code} {_message(body)}".strip(), (key,))
             return _Said(response.status_code, response.headers, body, text, f"{method} {url}")
+
+    def blobs(self, reference: ImageReference, key: Secret | None) -> HttpBlobs:
+        """See ``ports.Registry``."""
+        from wizard.host.blobs import HttpBlobs
+
+        return HttpBlobs(reference, key, self.takes_key(reference.host), self._timeouts)
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:
         """See ``ports.Registry``."""
@@ -168,7 +175,7 @@ class NgcRegistry:
         import requests
 
         url = f"{scheme}://{_SERVERS.get(host, host)}/v2/"
-        with requests.Session() as session, _typed(url, proxy=proxy):
+        with requests.Session() as session, typed(url, proxy=proxy):
             session.auth = lambda request: request
             session.trust_env = proxy is None
             with session.get(
@@ -177,7 +184,7 @@ class NgcRegistry:
                 timeout=(REACH_SECONDS, REACH_SECONDS),
                 allow_redirects=False,
                 stream=True,
-                proxies=_proxies(url, proxy),
+                proxies=proxies(url, proxy),
             ) as response:
                 said = response.headers
                 return Reached(
@@ -196,7 +203,7 @@ class NgcRegistry:
             return None
 
 
-class _Talk:
+class Talk:
     """One conversation about one image; remembers what opened the door."""
 
     def __init__(
@@ -218,20 +225,23 @@ class _Talk:
         self.used_key = False
 
     def manifest(self, arch: str) -> Manifest:
-        body, digest = self._open(self.reference.reference)
-        document = self._document(body)
+        named = self._open(self.reference.reference)
+        documents = [named]
+        document = self._document(named.data)
         if "manifests" in document:
-            document = self._document(self._open(self._pick(document, arch))[0])
+            documents.append(self._open(self._pick(document, arch)))
+            document = self._document(documents[-1].data)
         try:
             config, layers = document["config"], document["layers"]
             return Manifest(
                 reference=self.reference,
-                digest=digest,
+                digest=named.digest,
                 config_digest=_digest(config["digest"]),
                 config_size=_size(config["size"]),
                 layers=tuple(Layer(_digest(layer["digest"]), _size(layer["size"])) for layer in layers),
                 anonymous=not self.used_key,
                 platform=f"linux/{arch}",
+                documents=tuple(documents),
             )
         except (KeyError, TypeError, ValueError) as error:
             self._unreadable(error)
@@ -255,8 +265,8 @@ class _Talk:
             )
         return platforms[wanted]
 
-    def _open(self, name: str) -> tuple[bytes, str]:
-        """A manifest's bytes and digest, with as little authentication as the registry accepts."""
+    def _open(self, name: str) -> Document:
+        """A manifest as it is, with as little authentication as the registry accepts."""
         url = f"{self.scheme}://{self.server}/v2/{self.reference.repository}/manifests/{name}"
         status, headers, body, source = self._get(url, self.authorization)
         if status == 401 and self.authorization is not None:
@@ -266,27 +276,29 @@ class _Talk:
             status, headers, body, source = self._get(url, None)
         if status == 401:
             challenges = parse_challenges(headers.get("WWW-Authenticate", ""))
-            token = self._token(challenges, None)
+            token = self.token(challenges, None)
             if token is not None:
                 self.authorization = token
                 status, headers, body, source = self._get(url, token)
             if status in (401, 403) and self.key is not None and self.takes_key:
-                self.authorization = self._token(challenges, self.key)
+                self.authorization = self.token(challenges, self.key)
                 self.used_key = self.authorization is not None
                 status, headers, body, source = self._get(url, self.authorization)
         if status != 200:
-            self._refused(status, body, source, with_key=self.used_key)
+            self.refused(status, body, source, with_key=self.used_key)
         if headers.get("Content-Type", "").startswith("text/html"):
             raise _somebody_else(self.server, source, f"200 {_message(body)}")
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        opened = Document(_media_type(headers.get("Content-Type", ""), body), body)
         for claimed in (headers.get("Docker-Content-Digest", ""), name):
-            if claimed.startswith("sha256:") and claimed != digest:
+            if claimed.startswith("sha256:") and claimed != opened.digest:
                 raise Trouble(
-                    Problem.DIGEST_MISMATCH, f"{claimed} was promised, {digest} came", subject=str(self.reference)
+                    Problem.DIGEST_MISMATCH,
+                    f"{claimed} was promised, {opened.digest} came",
+                    subject=str(self.reference),
                 )
-        return body, digest
+        return opened
 
-    def _token(self, challenges: tuple[Challenge, ...], key: Secret | None) -> str | None:
+    def token(self, challenges: tuple[Challenge, ...], key: Secret | None) -> str | None:
         """The Authorization header that the challenge asks for; None where nobody may have one without a key."""
         for challenge in challenges:
             if challenge.scheme == "bearer":
@@ -308,7 +320,7 @@ class _Talk:
         if key is None and status in (401, 403):
             return None
         if status != 200:
-            self._refused(status, body, source, with_key=key is not None)
+            self.refused(status, body, source, with_key=key is not None)
         answer = self._document(body)
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str):
@@ -323,12 +335,12 @@ class _Talk:
         A redirect is followed without the Authorization header when it leads to another server, and not at all with
         ``follow=False``.
         """
-        for _hop in range(_MOST_REDIRECTS + 1):
+        for _hop in range(MOST_REDIRECTS + 1):
             headers = {"Accept": ", ".join(_MANIFESTS + _INDEXES), "User-Agent": "s2s-wizard"}
             if authorization is not None:
                 headers["Authorization"] = authorization
             with (
-                _typed(url, (self.key,) if self.key else ()),
+                typed(url, (self.key,) if self.key else ()),
                 self.session.get(
                     url,
                     params=query,
@@ -336,27 +348,27 @@ class _Talk:
                     timeout=self.timeouts,
                     allow_redirects=False,
                     stream=True,
-                    proxies=_proxies(url),
+                    proxies=proxies(url),
                 ) as response,
             ):
-                if response.status_code not in _REDIRECTS:
+                if response.status_code not in REDIRECTS:
                     return response.status_code, response.headers, self._read(response), f"GET {url}"
                 target = urljoin(url, response.headers.get("Location", ""))
-            if authorization is None and follow and not self._may_follow(target):
+            if authorization is None and follow and not self.may_follow(target):
                 raise _somebody_else(self.server, f"GET {url}", f"{response.status_code} Location: {redact(target)}")
-            if not follow or not self._may_follow(target):
+            if not follow or not self.may_follow(target):
                 raise Trouble(
                     Problem.REGISTRY_UNTRUSTED,
                     f"{response.status_code} Location: {redact(target)}",
                     subject=urlsplit(target).hostname or target,
                     evidence=(Evidence(f"GET {url}", f"{response.status_code} Location: {redact(target)}"),),
                 )
-            if _origin(target) != _origin(url):
+            if origin(target) != origin(url):
                 authorization = None
             url = target
         raise Trouble(Problem.REGISTRY_TROUBLE, "too many redirects", subject=self.reference.host)
 
-    def _may_follow(self, target: str) -> bool:
+    def may_follow(self, target: str) -> bool:
         scheme = urlsplit(target).scheme
         return scheme == "https" or (scheme == self.scheme == "http" and is_loopback(urlsplit(target).netloc))
 
@@ -384,7 +396,7 @@ class _Talk:
             Problem.REGISTRY_TROUBLE, f"the answer cannot be understood: {error!r}", subject=self.reference.host
         ) from error
 
-    def _refused(self, status: int, body: bytes, source: str, *, with_key: bool) -> NoReturn:
+    def refused(self, status: int, body: bytes, source: str, *, with_key: bool) -> NoReturn:
         """Raises what a status other than 200 means."""
         said = redact(_message(body), (self.key,) if self.key else ())
         text = f"{status} {said}".strip()
@@ -403,7 +415,7 @@ class _Talk:
 
 
 @contextmanager
-def _typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None) -> Iterator[None]:
+def typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None) -> Iterator[None]:
     """Gives what requests raises its kind. ``proxy`` as in ``reach``."""
     import requests
 
@@ -415,7 +427,7 @@ def _typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None)
         if kind is Problem.PROXY:
             used = proxy or requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
             subject = _address(urlsplit(used)) if used else subject
-        text = redact(str(_deepest(error)), secrets)
+        text = redact(str(deepest(error)), secrets)
         raise Trouble(
             kind, text, subject=subject, hint=_hint(kind, error), evidence=(Evidence(f"GET {url}", text),)
         ) from error
@@ -479,7 +491,7 @@ def _said_of_key(said: _Said) -> dict[str, Any]:
     seen = (Evidence(said.source, f"HTTP {said.text}"),)
     if said.status in (401, 403):
         raise Trouble(Problem.KEY_REFUSED, said.text, subject=host, evidence=seen)
-    if said.status in _REDIRECTS:
+    if said.status in REDIRECTS:
         target = redact(said.headers.get("Location", ""))
         raise Trouble(
             Problem.REGISTRY_UNTRUSTED,
@@ -524,7 +536,7 @@ def _facts(document: Mapping[str, Any]) -> KeyFacts:
     return KeyFacts(kind, text(document.get("orgName")), known)
 
 
-def _proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:
+def proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:
     """For requests: None leaves it to the environment, which never has a proxy for this machine itself."""
     if is_loopback(urlsplit(url).netloc):
         return {"no_proxy": urlsplit(url).hostname or ""}
@@ -569,7 +581,7 @@ def _clock_of(url: str) -> float | None:
                 timeout=REACH_SECONDS,
                 allow_redirects=False,
                 verify=False,  # what comes is taken for a time and for nothing else
-                proxies=_proxies(url),
+                proxies=proxies(url),
             ) as response:
                 return _clock(response.headers.get("Date", ""))
         except requests.RequestException:
@@ -667,7 +679,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
 
 
-def _deepest(error: BaseException) -> BaseException:
+def deepest(error: BaseException) -> BaseException:
     """The operating system's own words, where there are any."""
     for item in _chain(error):
         if isinstance(item, (ssl.SSLError, socket.gaierror)) or (isinstance(item, OSError) and item.errno):
@@ -684,7 +696,7 @@ def _address(parts: SplitResult) -> str:
     return f"{name}:{port}" if port else name
 
 
-def _origin(url: str) -> tuple[str, str]:
+def origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, _address(parts)
 
@@ -692,6 +704,15 @@ def _origin(url: str) -> tuple[str, str]:
 def _basic(key: Secret) -> str:
     pair = f"{USER}:{key.reveal()}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _media_type(header: str, body: bytes) -> str:
+    """What a manifest is: as it says itself, or as its header says."""
+    with suppress(ValueError, RecursionError, AttributeError):
+        said = json.loads(body).get("mediaType")
+        if isinstance(said, str):
+            return said
+    return header.partition(";")[0].strip()
 
 
 def _message(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,18 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest or a list of them, byte for byte as the registry has it: only so its digest can be proved."""
+
+    media_type: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """An image for one platform, as the registry describes it.
 
@@ -84,6 +97,13 @@ class Manifest:
     layers: tuple[Layer, ...]
     anonymous: bool
     platform: str = "linux/amd64"
+    documents: tuple[Document, ...] = ()
+    """what the reference names, and after a list of platforms the manifest of this one; empty: not kept"""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Every digest that covers the whole image, as an engine may name it."""
+        return (self.digest, *(document.digest for document in self.documents[1:]), self.config_digest)
 
     @property
     def download_size(self) -> int:

@@ -99,6 +99,8 @@ class DiskSpace:
     free: int
     files: int = 0
     files_free: int = 0
+    device: int = field(default=0, compare=False)
+    """the same number for every path on this file system"""
 
 
 class RootAccess(str, Enum):
@@ -204,6 +206,8 @@ class ImageInfo:
     architecture: str = ""
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    """the digests of the unpacked layers (``RootFS.Layers``), lowest first; only of a single image"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ manifest's sizes are exact, so they are the measure: ``done = size - (total - cu
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -31,12 +32,14 @@ _STEP = 0.25
 class PullPlan:
     """What a pull is going to fetch: compressed bytes in all, those that are here already, and the number of layers.
 
-    ``bytes_total`` and ``layers`` are None where the registry could not be asked.
+    ``bytes_total`` and ``layers`` are None where the registry could not be asked. ``via`` is who downloads: ``engine``,
+    ``download`` (this program, resumable) or ``file``.
     """
 
     bytes_total: int | None
     bytes_here: int
     layers: int | None
+    via: str = field(default="engine", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,7 @@ class PullProgress:
         """the digest that the engine names at the end"""
         self.error: str | None = None
         """what the engine says went wrong"""
-        self._fetched = 0
-        self._points: deque[tuple[float, int]] = deque()
+        self._speed = _Speed()
         self._finished = False
 
     @property
@@ -133,7 +135,7 @@ class PullProgress:
         """Takes one message of the engine. What is not understood is passed over."""
         if self.moved_at is None:
             self.moved_at = now
-            self._points.append((now, 0))
+            self._speed.note(now)
         error = message.get("error")
         if error is not None:
             self.error = str(error)
@@ -156,7 +158,7 @@ class PullProgress:
         if self._advance(part, status, stage, detail if isinstance(detail, Mapping) else {}):
             part.retrying = False
             self.moved_at = now
-            self._note(now)
+            self._speed.note(now)
 
     def finish(self) -> None:
         """The image is here and was compared: only now is everything done."""
@@ -203,16 +205,8 @@ class PullProgress:
         if downloaded < count:
             if self.waits_for is Wait.RETRY:
                 return _("the connection broke, trying again")
-            return ngettext(
-                "{downloaded} of {count} layer downloaded, {unpacked} unpacked",
-                "{downloaded} of {count} layers downloaded, {unpacked} unpacked",
-                count,
-            ).format(downloaded=downloaded, count=count, unpacked=unpacked)
-        return ngettext(
-            "all downloaded, unpacking: {unpacked} of {count} layer",
-            "all downloaded, unpacking: {unpacked} of {count} layers",
-            count,
-        ).format(count=count, unpacked=unpacked)
+            return _fetching(count, downloaded, unpacked)
+        return _unpacking(count, unpacked)
 
     def _part(self, layer_id: object) -> _Part | None:
         """The layer with that id. Ids also name tags and warnings; those are no layers."""
@@ -237,25 +231,189 @@ class PullProgress:
             part.unpacked = max(part.unpacked, current)
         part.stage = max(part.stage, stage)
         if status != "Already exists":
-            self._fetched += part.done - before[0]
+            self._speed.add(part.done - before[0])
         return (part.done, part.stage, part.unpacked) != before
-
-    def _note(self, now: float) -> None:
-        last, _bytes = self._points[-1]
-        if now - last >= _STEP:
-            self._points.append((now, self._fetched))
-        while len(self._points) > 1 and self._points[1][0] <= now - _WINDOW:
-            self._points.popleft()
 
     def _rate(self, now: float) -> float | None:
         """Bytes per second over the last seconds; None too early, and when there is nothing left to download."""
         stages = [part.stage for part in self._parts.values()]
-        if not self._points or all(stage >= _Stage.DOWNLOADED for stage in stages):
+        return None if all(stage >= _Stage.DOWNLOADED for stage in stages) else self._speed.rate(now)
+
+
+class TransferProgress:
+    """Follows a download that this program makes itself, and the engine that unpacks what it is given meanwhile.
+
+    ``sizes`` are the layers' compressed bytes by digest, ``here`` those that need not be fetched, ``unpacked`` how many
+    layers the engine has. The promises are those of ``PullProgress``. ``arrived``, ``whole`` and ``feed`` may be called
+    from several threads.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], here: Mapping[str, int], config_size: int = 0, unpacked: int = 0
+    ) -> None:
+        self._unpacked_before = unpacked
+        self._sizes = dict(sizes)
+        self._here = {digest: min(here.get(digest, 0), size) for digest, size in sizes.items()}
+        self._whole = {digest for digest, size in sizes.items() if self._here[digest] == size}
+        self._unpacked: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+        self._speed = _Speed()
+        self._shown = 0
+        self._finished = False
+        self.total: int | None = sum(sizes.values()) + config_size
+        self._config_size = config_size
+        self.moved_at: float | None = None
+        self.digest = ""
+        self.error: str | None = None
+        self.retrying = False
+        """whether every connection has broken and is tried again"""
+
+    @property
+    def done(self) -> int:
+        """Bytes that are here, in all."""
+        total = self.total or 0
+        with self._lock:
+            here = sum(self._here.values()) + self._config_size
+            self._shown = total if self._finished else max(self._shown, min(here, total - 1))
+            return self._shown
+
+    def arrived(self, digest: str, count: int, now: float) -> None:
+        """``count`` more bytes of a layer are here; below 0: they turned out to be wrong."""
+        with self._lock:
+            self._here[digest] = max(0, min(self._here[digest] + count, self._sizes[digest]))
+            self._speed.add(max(0, count))
+            self._moved(now)
+            self.retrying = False
+
+    def whole(self, digest: str, now: float) -> None:
+        """The layer is here and was compared with its digest."""
+        with self._lock:
+            self._whole.add(digest)
+            self._here[digest] = self._sizes[digest]
+            self._moved(now)
+
+    def start(self, now: float) -> None:
+        """The clock begins to run."""
+        with self._lock:
+            self._moved(now)
+
+    def feed(self, message: Mapping[str, Any], now: float) -> None:
+        """Takes one message of the engine that is given the archive."""
+        with self._lock:
+            error = message.get("error")
+            said = message.get("stream")
+            if error is not None or (isinstance(said, str) and said.startswith("Error unpacking")):
+                self.error = str(error if error is not None else said).strip()
+            layer, detail = message.get("id"), message.get("progressDetail")
+            if isinstance(layer, str) and isinstance(detail, Mapping):
+                current, total = _number(detail.get("current")), _number(detail.get("total"))
+                self._unpacked[layer] = max(self._unpacked.get(layer, (0, 0)), (current, total))
+            self._moved(now)
+
+    def finish(self) -> None:
+        """The image is here and was compared: only now is everything done."""
+        self._finished = True
+
+    def snapshot(self, now: float) -> Progress:
+        """The event that says how far it is."""
+        done, total = self.done, self.total or 0
+        with self._lock:
+            missing = len(self._whole) < len(self._sizes)
+            rate = self._speed.rate(now) if missing else None
+        eta = (total - done) / rate if rate and not self._finished else None
+        return Progress(done, self.total, "bytes", self.phase, rate, eta)
+
+    @property
+    def layers(self) -> Layers:
+        """Every layer, for those who look closely."""
+        with self._lock:
+            unpacked = self._count_unpacked()
+            return Layers(tuple(self._state(digest, number < unpacked) for number, digest in enumerate(self._sizes)))
+
+    @property
+    def waits_for(self) -> Wait:
+        """What is missing when nothing moves."""
+        if len(self._whole) == len(self._sizes):
+            return Wait.UNPACKING
+        return Wait.RETRY if self.retrying else Wait.NETWORK
+
+    @property
+    def phase(self) -> str:
+        """In words."""
+        with self._lock:
+            count, downloaded, unpacked = len(self._sizes), len(self._whole), self._count_unpacked()
+        if self._finished:
+            return _("done")
+        if downloaded < count:
+            if self.retrying:
+                return _("the connection broke, trying again")
+            return _fetching(count, downloaded, unpacked)
+        return _unpacking(count, unpacked)
+
+    def _count_unpacked(self) -> int:
+        """Docker unpacks in the manifest's order, and names layers by what they unpack to: only their number counts."""
+        if self._finished:
+            return len(self._sizes)
+        unpacked = sum(current >= total > 0 for current, total in self._unpacked.values())
+        return min(self._unpacked_before + unpacked, len(self._whole))
+
+    def _state(self, digest: str, unpacked: bool) -> LayerState:
+        if unpacked:
+            stage = _Stage.DONE
+        elif digest in self._whole:
+            stage = _Stage.DOWNLOADED
+        else:
+            stage = _Stage.DOWNLOADING if self._here[digest] else _Stage.WAITING
+        return LayerState(_short(digest), self._sizes[digest], self._here[digest], stage.name.lower())
+
+    def _moved(self, now: float) -> None:
+        self.moved_at = now
+        self._speed.note(now)
+
+
+class _Speed:
+    """Bytes per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._points: deque[tuple[float, int]] = deque()
+
+    def add(self, count: int) -> None:
+        self._bytes += count
+
+    def note(self, now: float) -> None:
+        """Remembers how things stand now."""
+        if not self._points or now - self._points[-1][0] >= _STEP:
+            self._points.append((now, self._bytes))
+        self._forget(now)
+
+    def rate(self, now: float) -> float | None:
+        """None while it is too early to tell."""
+        if not self._points:
             return None
+        self._forget(now)
+        start, count = self._points[0]
+        return (self._bytes - count) / (now - start) if now - start >= _ENOUGH else None
+
+    def _forget(self, now: float) -> None:
         while len(self._points) > 1 and self._points[1][0] <= now - _WINDOW:
             self._points.popleft()
-        start, fetched = self._points[0]
-        return (self._fetched - fetched) / (now - start) if now - start >= _ENOUGH else None
+
+
+def _fetching(count: int, downloaded: int, unpacked: int) -> str:
+    return ngettext(
+        "{downloaded} of {count} layer downloaded, {unpacked} unpacked",
+        "{downloaded} of {count} layers downloaded, {unpacked} unpacked",
+        count,
+    ).format(downloaded=downloaded, count=count, unpacked=unpacked)
+
+
+def _unpacking(count: int, unpacked: int) -> str:
+    return ngettext(
+        "all downloaded, unpacking: {unpacked} of {count} layer",
+        "all downloaded, unpacking: {unpacked} of {count} layers",
+        count,
+    ).format(count=count, unpacked=unpacked)
 
 
 def _short(digest: str) -> str:

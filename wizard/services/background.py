@@ -27,7 +27,7 @@ from wizard.model.machine import ProcessId
 from wizard.model.progress import Layers, PullPlan
 from wizard.model.secret import Secret
 from wizard.services import pull
-from wizard.services.pull import Pulled
+from wizard.services.pull import Pulled, Way
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def running(host: Host) -> tuple[Found, ...]:
     return tuple(item for item in found if item and item.runs and _name(host, item.image) in names)
 
 
-def begin(host: Host, text: str, key: Secret | None, *, via: str = "engine") -> None:
+def begin(host: Host, text: str, key: Secret | None, *, way: Way | None = None) -> None:
     """Begins to pull ``text`` in a process of its own, unless that goes on already. Then ``follow`` shows it.
 
     ``key`` is handed on through a pipe; it should be None for an image that needs none. Raises what kept the process
@@ -85,7 +85,7 @@ def begin(host: Host, text: str, key: Secret | None, *, via: str = "engine") -> 
     """
     image = str(ImageReference.parse(text))
     _until(lambda: (found := find(host, image)) is None or found.ended is None or not _alive(host, found))
-    host.background.start({"image": image, "via": via, "language": i18n.language()}, key)
+    host.background.start({**(way or Way()).words(), "image": image, "language": i18n.language()}, key)
 
 
 def follow(host: Host, text: str, emit: Emit = ignore, cancel: Cancel | None = None) -> Pulled:
@@ -165,7 +165,7 @@ def serve(
 
     def attempt() -> bool:
         try:
-            run(host, image, key, cancel=cancel, via=request.get("via", "engine"), begun=begun)
+            run(host, image, key, cancel=cancel, way=Way.of(request), begun=begun)
         except Trouble as trouble:
             if answered:
                 return True  # it stands in the journal
@@ -194,7 +194,7 @@ def run(
     emit: Emit = ignore,
     cancel: Cancel | None = None,
     *,
-    via: str = "engine",
+    way: Way | None = None,
     begun: Callable[[], None] | None = None,
 ) -> Pulled:
     """``pull.run`` in this process, so that others can follow it and ask it to pause or to stop.
@@ -202,7 +202,7 @@ def run(
     ``begun`` is called when the journal is there; without it, the pull also goes on where none can be written. Raises
     ``BUSY`` where another process pulls that image, and what ``pull.run`` raises.
     """
-    cancel = cancel or Cancel()
+    cancel, way = cancel or Cancel(), way or Way()
     image = str(ImageReference.parse(text))
     name = _name(host, image)
     with _held(host, name, needed=begun is not None) as writes:
@@ -211,7 +211,7 @@ def run(
             if writer is not None:
                 # What was asked of an earlier one is not for this one.
                 host.store.remove(f"{_FOLDER}/{name}.ask")
-                writer.begin(Began(image, via, host.background.this()))
+                writer.begin(Began(image, way.via, host.background.this()))
         except Trouble:
             if begun is not None:
                 raise
@@ -226,7 +226,7 @@ def run(
 
         with _obeying(host, name, cancel) as asked:
             try:
-                pulled = pull.run(host, image, key, tell, cancel)
+                pulled = pull.run(host, image, key, tell, cancel, way=way)
             except BaseException as error:
                 ended = _ended(image, error, asked())
                 if writer is not None:
@@ -258,6 +258,7 @@ def run_or_follow(
     cancel: Cancel | None = None,
     *,
     joins: Callable[[int], None] = lambda _pid: None,
+    way: Way | None = None,
 ) -> Pulled:
     """``run``; where another process pulls that image, ``follow`` it, after a call of ``joins`` with its pid."""
     result: list[Pulled] = []
@@ -269,7 +270,7 @@ def run_or_follow(
             result.append(follow(host, text, emit, cancel))
             return True
         try:
-            result.append(run(host, text, key, emit, cancel))
+            result.append(run(host, text, key, emit, cancel, way=way))
         except Trouble as trouble:
             if trouble.kind is Problem.BUSY:
                 return False  # another one has just begun, or is just ending

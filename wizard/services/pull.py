@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from wizard.host.ports import Host
 from wizard.model import engine_text
@@ -18,8 +18,8 @@ from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, i
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import EngineInfo, ImageInfo
-from wizard.model.progress import PullPlan, PullProgress, Wait
+from wizard.model.machine import EngineInfo, EngineKind, ImageInfo
+from wizard.model.progress import PullPlan, PullProgress, TransferProgress, Wait
 from wizard.model.secret import Secret
 from wizard.services import words
 from wizard.services.image import UNREACHABLE, is_same
@@ -40,6 +40,70 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How an image is fetched. ``via`` is ``engine``, ``download`` (by this program, resumable) or "" for what suits
+    the image; ``mirror`` is another registry's host to download from, which never gets the key. For downloads:
+    ``connections`` at most (0: the usual limit), ``rate`` in bytes a second (0: no limit), ``keep`` leaves the layers
+    in the cache.
+    """
+
+    via: str = ""
+    mirror: str = ""
+    connections: int = 0
+    rate: int = 0
+    keep: bool = False
+
+    def words(self) -> dict[str, str]:
+        """As text, for another process."""
+        return {name: str(value) for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of(cls, words: Mapping[str, str]) -> Way:
+        """The way that ``words`` says. Raises ValueError."""
+        return cls(
+            words.get("via", ""),
+            words.get("mirror", ""),
+            int(words.get("connections", 0)),
+            int(words.get("rate", 0)),
+            "keep" in words,
+        )
+
+
+LARGE = 500_000_000
+"""bytes from which on a download that can be resumed is worth its room in the cache"""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Disk space that a pull needs at one place, in bytes. ``free`` is None where it cannot be told. ``what`` is
+    ``engine`` (images), ``cache`` (what was downloaded), or ``both`` where they share a file system.
+    """
+
+    what: str
+    path: str
+    needed: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pull would take. ``here`` is the image if nothing has to be fetched; ``via`` is who would download.
+
+    ``manifest``, ``bytes_total`` and ``layers`` are None where the registry could not be asked. ``bytes_here`` and
+    ``layers_here`` are those that need not be fetched.
+    """
+
+    manifest: Manifest | None
+    here: ImageInfo | None
+    via: str
+    bytes_total: int | None
+    bytes_here: int
+    layers: int | None
+    layers_here: int
+    rooms: tuple[Room, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pulled:
     """An image that is here. ``digest`` is what the registry has under its name; ``already``: nothing was fetched."""
 
@@ -56,6 +120,7 @@ def run(
     emit: Emit = ignore,
     cancel: Cancel | None = None,
     *,
+    way: Way | None = None,
     clock: Callable[[], float] = time.monotonic,
     stall_after: float = STALL_SECONDS,
 ) -> Pulled:
@@ -63,32 +128,114 @@ def run(
 
     ``key`` is used only if the registry wants one. Emits ``Started``, ``PullPlan``, ``Progress`` (at most ten a
     second), ``Layers`` (at most one a second), ``Stalled`` (nothing moved for ``stall_after`` seconds of ``clock``),
-    ``Line`` and ``Finished``. Raises ``Trouble``: the kinds of the registry and the engine, ``DIGEST_MISMATCH``,
-    ``CANCELLED``.
+    ``Line`` and ``Finished``. Raises ``Trouble``: the kinds of the registry, the engine and the cache,
+    ``DIGEST_MISMATCH``, ``CANCELLED``.
     """
-    cancel = cancel or Cancel()
+    cancel, way = cancel or Cancel(), way or Way()
     reference = ImageReference.parse(text)
     image = str(reference)
     info = host.engine.info()
     emit(Started(_("Asking the registry about {image}").format(image=image)))
     manifest, why = _ask(host, reference, key, info)
     cancel.check()
+    if way.mirror:
+        manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, emit), None
     here = host.engine.image(image)
-    if here is not None and (manifest is None or is_same(here, manifest.digest, manifest.config_digest)):
+    if here is not None and (manifest is None or is_same(here, *manifest.digests)):
         return _already(image, here, manifest, emit)
+    if manifest is not None and _suits(host, manifest, info, way, emit):
+        from wizard.services import download
+
+        return download.run(
+            host, reference, manifest, None if manifest.anonymous else key, info, emit, cancel,
+            way=way, clock=clock, stall_after=stall_after,
+        )  # fmt: skip
     if why is not None:
-        emit(Line(_("{reason} So the size is not known before; Docker tries it now.").format(reason=_said(why))))
+        emit(Line(_("{reason} So the size is not known before; Docker tries it now.").format(reason=said(why))))
     emit(_plan(manifest, here=False))
     progress = PullProgress(manifest.layers, manifest.config_size) if manifest else PullProgress()
-    telling = _Telling(progress, emit, clock, stall_after)
+    telling = Telling(progress, emit, clock, stall_after, _REASONS)
     _stream(host, reference, _keys(host, reference, key, manifest, why), telling, cancel, info)
     arrived = host.engine.image(image)
     digest = manifest.digest if manifest else progress.digest
-    arrived = _compared(image, arrived, digest, manifest.config_digest if manifest else "")
+    arrived = compared(image, arrived, *(manifest.digests if manifest else (digest,)))
     progress.finish()
     telling.tell()
     emit(Finished(_("{image} is here.").format(image=image)))
     return Pulled(image, arrived.id, digest, already=False)
+
+
+def preview(host: Host, text: str, key: Secret | None, way: Way | None = None) -> Preview:
+    """What a pull would take: how much is here already, and the disk that is needed at each place.
+
+    Asks the registry and the engine, changes nothing. Raises ``Trouble`` as ``run`` does before it begins.
+    """
+    way = way or Way()
+    reference = ImageReference.parse(text)
+    info = host.engine.info()
+    manifest, why = _ask(host, reference, key, info)
+    if way.mirror:
+        manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, ignore), None
+    here = host.engine.image(str(reference))
+    if here is not None and manifest is not None and not is_same(here, *manifest.digests):
+        here = None
+    if manifest is None:
+        return Preview(None, here, "engine", None, 0, None, 0, ())
+    sizes = {layer.digest: layer.size for layer in manifest.layers}
+    total = manifest.download_size
+    if here is not None:
+        return Preview(manifest, here, "engine", total, total, len(sizes), len(sizes), ())
+    chosen = "download" if _suits(host, manifest, info, way, ignore) else "engine"
+    from wizard.services import download
+
+    stock = download.stock(host, manifest, None if manifest.anonymous else key, info)
+    held = stock.bytes_here if chosen == "download" else stock.in_engine
+    return Preview(
+        manifest, None, chosen, total, held, len(sizes),
+        len(stock.skipped) + (stock.whole if chosen == "download" else 0),
+        download.rooms(host, info, total - stock.in_engine, stock.in_cache, download=chosen == "download"),
+    )  # fmt: skip
+
+
+def _suits(host: Host, manifest: Manifest, info: EngineInfo, way: Way, emit: Emit) -> bool:
+    """Whether this program downloads the image itself, as was asked or because it is large and there is room."""
+    from wizard.services import download
+
+    if manifest.reference.digest or not manifest.documents:
+        # An archive cannot give an image the name that a digest is.
+        if way.via == "download" or way.mirror:
+            emit(Line(_("Only Docker itself can fetch an image that is named by its digest.")))
+        return False
+    if way.via or way.mirror:
+        return way.via != "engine"
+    if info.kind in (EngineKind.REMOTE, EngineKind.PODMAN) or manifest.download_size < LARGE:
+        return False
+    stock = download.stock(host, manifest, None, info, look=False)
+    rooms = download.rooms(host, info, manifest.download_size, stock.in_cache, download=True)
+    return all(room.free is None or room.free >= room.needed for room in rooms)
+
+
+def _mirrored(
+    host: Host,
+    reference: ImageReference,
+    mirror: str,
+    original: Manifest | None,
+    why: Trouble | None,
+    info: EngineInfo,
+    emit: Emit,
+) -> Manifest:
+    """The manifest at the mirror; the same as the original's as far as that could be asked. No key is ever sent."""
+    at = replace(reference, host=mirror)
+    found = host.registry.manifest(at, None, info.arch or "amd64")
+    if original is None:
+        emit(Line(_("{reason} So it cannot be told whether the mirror has the same image.").format(reason=said(why))))
+    elif original.digest != found.digest:
+        raise Trouble(
+            Problem.DIGEST_MISMATCH,
+            subject=str(at),
+            evidence=(Evidence(str(reference), original.digest), Evidence(str(at), found.digest)),
+        )
+    return found
 
 
 def _ask(
@@ -134,7 +281,7 @@ def _stream(
     host: Host,
     reference: ImageReference,
     keys: tuple[Secret | None, ...],
-    telling: _Telling,
+    telling: Telling,
     cancel: Cancel,
     info: EngineInfo,
 ) -> None:
@@ -167,34 +314,43 @@ def _subject(trouble: Trouble, reference: ImageReference, info: EngineInfo) -> s
     return reference.host if trouble.kind in UNREACHABLE else trouble.subject or str(reference)
 
 
-def _compared(image: str, arrived: ImageInfo | None, digest: str, config_digest: str) -> ImageInfo:
+def compared(image: str, arrived: ImageInfo | None, *digests: str) -> ImageInfo:
     """The image, if it is the one that was promised."""
     if arrived is None:
         raise Trouble(Problem.PULL_FAILED, "the engine reports success, but has no such image", subject=image)
-    if digest and not is_same(arrived, digest, config_digest):
+    if any(digests) and not is_same(arrived, *digests):
         raise Trouble(
             Problem.DIGEST_MISMATCH,
             subject=image,
             evidence=(
-                Evidence(_("The registry"), digest),
+                Evidence(_("The registry"), ", ".join(filter(None, digests))),
                 Evidence(_("Docker"), ", ".join((arrived.id, *arrived.repo_digests))),
             ),
         )
     return arrived
 
 
-def _said(trouble: Trouble) -> str:
-    return words.explain(trouble).summary
+def said(trouble: Trouble | None) -> str:
+    """What happened, in one sentence."""
+    return "" if trouble is None else words.explain(trouble).summary
 
 
-class _Telling:
+class Telling:
     """Turns the engine's messages into events: at most ten a second, and a name for it when nothing moves.
 
     The messages come in one thread, which may block for minutes; a second one looks at the clock meanwhile.
     """
 
-    def __init__(self, progress: PullProgress, emit: Emit, clock: Callable[[], float], stall_after: float) -> None:
+    def __init__(
+        self,
+        progress: PullProgress | TransferProgress,
+        emit: Emit,
+        clock: Callable[[], float],
+        stall_after: float,
+        reasons: Mapping[Wait, str],
+    ) -> None:
         self.progress = progress
+        self._reasons = reasons
         self._emit = emit
         self._clock = clock
         self._stall_after = stall_after
@@ -211,6 +367,11 @@ class _Telling:
             self.progress.feed(message, now)
             self._speak(now)
 
+    def look(self) -> None:
+        """Says how far it is, or that nothing moves, if it is time for that."""
+        with self._lock:
+            self._speak(self._clock())
+
     def tell(self) -> None:
         """Says how far it is, whenever the last time was."""
         with self._lock:
@@ -223,8 +384,7 @@ class _Telling:
 
         def watch() -> None:
             while not over.wait(min(_WATCH_SECONDS, self._stall_after / 4)):
-                with self._lock:
-                    self._speak(self._clock())
+                self.look()
 
         thread = threading.Thread(target=watch, name="pull-watch", daemon=True)
         thread.start()
@@ -250,4 +410,4 @@ class _Telling:
                 self._emit(self.progress.layers)
         elif quiet >= self._stall_after * (self._stalls + 1):
             self._stalls = int(quiet // self._stall_after)
-            self._emit(Stalled(quiet, _(_REASONS[self.progress.waits_for])))
+            self._emit(Stalled(quiet, _(self._reasons[self.progress.waits_for])))

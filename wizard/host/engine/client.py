@@ -15,7 +15,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from wizard.host.engine.address import connected, resolve, tls_of
 from wizard.host.engine.answers import container_info, disk_usage, engine_info, host_config
 from wizard.host.engine.failures import ABOUT_THE_ENGINE, Refused, raise_for_status, status_of, trouble_of
+from wizard.host.engine.posted import Posted
 from wizard.host.engine.process import argv_of, unit_of
 from wizard.host.engine.session import ExecConnection, exactly
 from wizard.host.ports import Commands, ExecSession
@@ -121,6 +122,7 @@ class DockerEngine:
             architecture=raw.get("Architecture") or "",
             command=tuple(config.get("Cmd") or ()),
             entrypoint=tuple(config.get("Entrypoint") or ()),
+            layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
         )
 
     def images(self) -> tuple[ImageInfo, ...]:
@@ -183,6 +185,32 @@ class DockerEngine:
             stream=True,
             timeout=None,
         )
+
+    def load(self, archive: Iterable[bytes], cancel: Cancel) -> Iterator[dict[str, Any]]:
+        cancel.check()
+        call = "POST /images/load"
+        with self.border(call):
+            client = self.client(None)
+            connection = self._dial()
+        try:
+            connection.settimeout(None)
+            cancel.on_set(lambda: shut(connection))
+            answers = Posted(connection, f"/v{client.api_version}/images/load?quiet=0", "application/x-tar")
+            for piece in archive:
+                cancel.check()
+                if not answers.send(piece):
+                    break  # refused before the end; the answer says why
+            for line in answers.lines():
+                yield json.loads(line)
+                cancel.check()
+            cancel.check()
+        except Trouble:
+            raise
+        except Exception as error:
+            cancel.check()
+            raise trouble_of(error, self.endpoint().url, call) from error
+        finally:
+            connection.close()
 
     # --- containers ---------------------------------------------------------------------------------------------
 

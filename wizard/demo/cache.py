@@ -1,0 +1,113 @@
+"""The parts of images on a simulated machine: only their numbers are kept, not their bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wizard.demo.files import Tree
+
+CHUNK = 64_000_000
+_PIECE = bytes(4_000_000)
+
+
+class SimCache:
+    """``BlobCache``. What is written takes room on the disk that holds ``root``."""
+
+    def __init__(self, root: str, tree: Tree, chunk: int = CHUNK) -> None:
+        self._root = root
+        self._tree = tree
+        self._chunk = chunk
+        self._blobs: dict[str, SimBlob] = {}
+
+    def folder(self) -> str:
+        return self._root
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
+
+    def usage(self) -> int:
+        return sum(blob.written for blob in self._blobs.values())
+
+    def here(self, digest: str, size: int) -> int:
+        blob = self._blobs.get(digest)
+        return blob.held if blob is not None and blob.size == size else 0
+
+    def open(self, digest: str, size: int) -> SimBlob:
+        if digest not in self._blobs:
+            self._blobs[digest] = SimBlob(digest, size, self._chunk, self._root, self._tree)
+        return self._blobs[digest]
+
+    def remove(self, digests: tuple[str, ...] | None = None) -> int:
+        freed = 0
+        for digest in tuple(self._blobs) if digests is None else digests:
+            blob = self._blobs.pop(digest, None)
+            freed += blob.written if blob is not None else 0
+        if freed:
+            self._tree.use(self._root, -freed)
+        return freed
+
+
+class SimBlob:
+    """``CachedBlob``. Its bytes are zeros, and its digest is always right."""
+
+    def __init__(self, digest: str, size: int, chunk: int, root: str, tree: Tree) -> None:
+        self.digest = digest
+        self.size = size
+        self.chunk = chunk
+        self.written = 0
+        self._root = root
+        self._tree = tree
+        self._lock = threading.Lock()
+        self._missing = set(range(-(-size // chunk)))
+        self._complete = False
+
+    @property
+    def complete(self) -> bool:
+        return self._complete
+
+    @property
+    def held(self) -> int:
+        """Bytes of the chunks that are here."""
+        return self.size - sum(self._length(number) for number in self._missing)
+
+    def missing(self) -> tuple[int, ...]:
+        return tuple(sorted(self._missing))
+
+    def write(self, offset: int, data: bytes) -> None:  # noqa: ARG002 - only their number is kept
+        with self._lock:
+            self._tree.use(self._root, len(data))
+            self.written += len(data)
+
+    def commit(self, number: int) -> None:
+        with self._lock:
+            self._missing.discard(number)
+
+    def chunk_bytes(self, number: int) -> bytes:
+        return bytes(self._length(number))
+
+    def damaged(self) -> tuple[int, ...]:
+        return ()
+
+    def forget(self, numbers: tuple[int, ...]) -> None:
+        with self._lock:
+            self._missing.update(numbers)
+
+    def verify(self) -> bool:
+        self._complete = not self._missing
+        return self._complete
+
+    def pieces(self) -> Iterator[bytes]:
+        left = self.size
+        while left:
+            piece = _PIECE[:left]
+            left -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _length(self, number: int) -> int:
+        return min(self.chunk, self.size - number * self.chunk)

@@ -1,0 +1,238 @@
+"""Parts of images on the disk, under their digests, written so that neither a kill nor a power cut costs more than the
+chunks that were under way.
+
+``partial/HEX`` holds a blob's bytes and, behind them, a table with one entry for each chunk. A chunk's entry is written
+after its bytes were forced to the disk, so that it can never be there without them; the entry itself is forced to the
+disk with the next chunk. Once the whole has been compared with its digest, the table is cut off and the file becomes
+``blobs/sha256/HEX``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wizard.host.files import sync_folder, typed
+from wizard.host.store import FolderStore
+from wizard.model.errors import Problem, Trouble
+
+CHUNK = 4 * 1024 * 1024
+_PIECE = 1024 * 1024
+_HEAD = struct.Struct("<8sQI")
+_MAGIC = b"s2sblob1"
+_ENTRY = struct.Struct("<I")
+
+
+class FolderCache:
+    """The port ``BlobCache`` in the folder ``root``. ``chunk`` is the bytes that are counted together."""
+
+    def __init__(self, root: str, chunk: int = CHUNK) -> None:
+        self._root = Path(root)
+        self._chunk = chunk
+        self._store = FolderStore(root)
+
+    def folder(self) -> str:
+        return str(self._root)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self._store.lock():
+            yield
+
+    def usage(self) -> int:
+        total = 0
+        for path in self._files():
+            with suppress(OSError):
+                total += path.stat().st_blocks * 512
+        return total
+
+    def here(self, digest: str, size: int) -> int:
+        try:
+            if self._whole(digest).stat().st_size == size:
+                return size
+            with self._partial(digest).open("rb") as file:
+                crcs = _table(file.fileno(), size, self._chunk)
+        except OSError:
+            return 0
+        return sum(_length(number, size, self._chunk) for number, crc in enumerate(crcs) if crc)
+
+    def open(self, digest: str, size: int) -> FileBlob:
+        whole, partial = self._whole(digest), self._partial(digest)
+        try:
+            for folder in (whole.parent, partial.parent):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return FileBlob(digest, size, self._chunk, whole, partial)
+        except OSError as error:
+            raise typed(error, str(self._root)) from error
+
+    def remove(self, digests: tuple[str, ...] | None = None) -> int:
+        if digests is None:
+            paths = list(self._files())
+        else:
+            paths = [path for digest in digests for path in (self._whole(digest), self._partial(digest))]
+        freed = 0
+        for path in paths:
+            try:
+                size = path.stat().st_blocks * 512
+                path.unlink()
+                freed += size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise typed(error, str(path)) from error
+        return freed
+
+    def _files(self) -> Iterator[Path]:
+        for folder in (self._root / "blobs" / "sha256", self._root / "partial"):
+            with suppress(OSError):
+                yield from sorted(folder.iterdir())
+
+    def _whole(self, digest: str) -> Path:
+        return self._root / "blobs" / "sha256" / _hex(digest)
+
+    def _partial(self, digest: str) -> Path:
+        return self._root / "partial" / _hex(digest)
+
+
+class FileBlob:
+    """The port ``CachedBlob`` in one file."""
+
+    def __init__(self, digest: str, size: int, chunk: int, whole: Path, partial: Path) -> None:
+        self.digest = digest
+        self.size = size
+        self.chunk = chunk
+        self._whole = whole
+        self._partial = partial
+        self._lock = threading.Lock()
+        self._running: dict[int, int] = {}
+        self._file = -1
+        self._crcs: list[int] = []
+        if whole.exists() and whole.stat().st_size == size:
+            self._complete = True
+            return
+        self._complete = False
+        self._file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        count = -(-size // chunk)
+        length = os.fstat(self._file).st_size
+        if length == size:  # a crash between cutting the table off and giving the file its name
+            self._crcs = [1] * count
+            if self.verify():
+                return
+        self._crcs = _table(self._file, size, chunk)
+        if not self._crcs and count:
+            self._crcs = [0] * count
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, _HEAD.pack(_MAGIC, size, chunk) + bytes(_ENTRY.size * count), size)
+            os.fsync(self._file)
+            sync_folder(partial.parent)
+
+    @property
+    def complete(self) -> bool:
+        return self._complete
+
+    def missing(self) -> tuple[int, ...]:
+        return () if self._complete else tuple(number for number, crc in enumerate(self._crcs) if not crc)
+
+    def write(self, offset: int, data: bytes) -> None:
+        number, at = divmod(offset, self.chunk)
+        with _typed(self._partial):
+            view = memoryview(data)
+            while view:
+                done = os.pwrite(self._file, view, offset)
+                view, offset = view[done:], offset + done
+        self._running[number] = zlib.crc32(data, self._running[number] if at else 0)
+
+    def commit(self, number: int) -> None:
+        with _typed(self._partial):
+            os.fdatasync(self._file)
+            self._mark(number, self._running.pop(number))
+
+    def chunk_bytes(self, number: int) -> bytes:
+        return os.pread(self._file, _length(number, self.size, self.chunk), number * self.chunk)
+
+    def damaged(self) -> tuple[int, ...]:
+        return tuple(number for number, crc in enumerate(self._crcs) if crc and _crc(self.chunk_bytes(number)) != crc)
+
+    def forget(self, numbers: tuple[int, ...]) -> None:
+        with _typed(self._partial):
+            for number in numbers:
+                self._mark(number, None)
+
+    def verify(self) -> bool:
+        if self._complete:
+            return True
+        with self._lock, _typed(self._partial):
+            sha = hashlib.sha256()
+            offset = 0
+            while offset < self.size:
+                piece = os.pread(self._file, min(_PIECE, self.size - offset), offset)
+                if not piece:
+                    return False
+                sha.update(piece)
+                offset += len(piece)
+            if f"sha256:{sha.hexdigest()}" != self.digest:
+                return False
+            os.ftruncate(self._file, self.size)
+            os.fsync(self._file)
+            self._partial.replace(self._whole)
+            sync_folder(self._whole.parent)
+            self._complete = True
+        self.close()
+        return True
+
+    def pieces(self) -> Iterator[bytes]:
+        try:
+            with self._whole.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise typed(error, str(self._whole)) from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+    def _mark(self, number: int, crc: int | None) -> None:
+        entry = 0 if crc is None else crc or 1
+        os.pwrite(self._file, _ENTRY.pack(entry), self.size + _HEAD.size + _ENTRY.size * number)
+        self._crcs[number] = entry
+
+
+@contextmanager
+def _typed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise typed(error, str(path)) from error
+
+
+def _table(file: int, size: int, chunk: int) -> list[int]:
+    """The chunks' checksums, 0 for one that is missing; none where the file holds no table for this size."""
+    count = -(-size // chunk)
+    raw = os.pread(file, _HEAD.size + _ENTRY.size * count, size)
+    if len(raw) != _HEAD.size + _ENTRY.size * count or raw[: _HEAD.size] != _HEAD.pack(_MAGIC, size, chunk):
+        return []
+    return [entry for (entry,) in _ENTRY.iter_unpack(raw[_HEAD.size :])]
+
+
+def _crc(data: bytes) -> int:
+    return zlib.crc32(data) or 1
+
+
+def _length(number: int, size: int, chunk: int) -> int:
+    return min(chunk, size - number * chunk)
+
+
+def _hex(digest: str) -> str:
+    name = digest.removeprefix("sha256:")
+    if len(name) != 64 or set(name) - set("0123456789abcdef"):
+        raise Trouble(Problem.REGISTRY_TROUBLE, f"not a digest: {digest}")
+    return name

@@ -1,0 +1,388 @@
+"""Downloads an image into the cache, and gives it to the engine while it comes.
+
+What is in the cache survives everything that may end this program. The engine gets one archive that every engine takes;
+layers that it is known to have are left out of it, and not fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wizard.host.ports import CachedBlob, Host
+from wizard.model import engine_text, image_archive
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Emit, Finished, Line
+from wizard.model.finding import Evidence
+from wizard.model.i18n import N_, _
+from wizard.model.image import ImageReference, Manifest
+from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
+from wizard.model.progress import PullPlan, TransferProgress, Wait
+from wizard.model.secret import Secret
+from wizard.services.fetch import CONNECTIONS, Fetcher, Limits
+from wizard.services.pull import Pulled, Room, Telling, Way, compared, said
+
+_CONTAINERD = "/var/lib/containerd"
+_UNPACKED = 2
+"""An unpacked image is about that many times its compressed size."""
+_TICK = 0.1
+_BUSY_SECONDS = 1.0
+_LARGEST_CONFIG = 8 * 1024 * 1024
+_MOST_RELATIVES = 4
+"""images of the same repository whose manifests are asked for, to find layers in common"""
+_REASONS = {
+    Wait.NETWORK: N_("Nothing comes from the network. What is here is kept; it goes on as soon as something comes."),
+    Wait.RETRY: N_("The connection broke. It is tried again and again; what is here is kept."),
+    Wait.UNPACKING: N_("Docker unpacks a large layer. This can take minutes; the network is not needed for it."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What need not be fetched of an image. ``config`` is its configuration, empty where it was not asked for;
+    ``skipped`` are the layers that the engine has (``in_engine`` bytes), ``whole`` how many others are in the cache
+    (``in_cache`` bytes, with those that are there in part).
+    """
+
+    config: bytes
+    skipped: frozenset[str]
+    in_engine: int
+    in_cache: int
+    whole: int
+
+    @property
+    def bytes_here(self) -> int:
+        return self.in_engine + self.in_cache
+
+
+def stock(host: Host, manifest: Manifest, key: Secret | None, info: EngineInfo, *, look: bool = True) -> Stock:
+    """Looks at the cache and, with ``look``, at the engine's images; for that the configuration is fetched."""
+    config, skipped = b"", frozenset[str]()
+    if look:
+        config = _config(host, manifest, key)
+        skipped = _in_engine(host, manifest, key, info, config)
+    sizes = {layer.digest: layer.size for layer in manifest.layers}
+    cached = {digest: host.cache.here(digest, size) for digest, size in sizes.items() if digest not in skipped}
+    return Stock(
+        config,
+        skipped,
+        sum(sizes[digest] for digest in skipped),
+        sum(cached.values()),
+        sum(cached[digest] == sizes[digest] for digest in cached),
+    )
+
+
+def rooms(host: Host, info: EngineInfo, missing: int, in_cache: int, *, download: bool) -> tuple[Room, ...]:
+    """The disk that is needed at each place when ``missing`` compressed bytes are new to the engine, ``in_cache`` of
+    them in the cache already.
+
+    Engines with graph drivers first copy the whole archive to a temporary folder; those with the containerd store keep
+    the compressed layers beside the unpacked ones. So both need the compressed size once more.
+    """
+    place = _CONTAINERD if info.containerd_store else info.root_dir
+    away = info.kind in (EngineKind.REMOTE, EngineKind.DESKTOP) or not place
+    engine = None if away else _disk(host, place)
+    needed = missing * (1 + _UNPACKED)
+    of_engine = Room("engine", place, needed, engine.free if engine else None)
+    if not download:
+        return (of_engine,)
+    folder, more = host.cache.folder(), max(0, missing - in_cache)
+    cache = _disk(host, folder)
+    if engine is not None and cache is not None and engine.device == cache.device:
+        return (Room("both", place, needed + more, engine.free),)
+    return of_engine, Room("cache", folder, more, cache.free if cache else None)
+
+
+def check_room(wanted: tuple[Room, ...]) -> None:
+    """Raises ``DISK_FULL`` for the first place where there is too little."""
+    for room in wanted:
+        if room.free is not None and room.free < room.needed:
+            raise Trouble(
+                Problem.DISK_FULL,
+                f"{room.needed} bytes needed, {room.free} free",
+                subject=room.path,
+                hint=_short_of(room.needed - room.free),
+            )
+
+
+def _short_of(count: int) -> str:
+    return _("About {size} more is needed there. What was downloaded is kept.").format(size=f"{count / 1e9:.1f} GB")
+
+
+def _disk(host: Host, path: str) -> DiskSpace | None:
+    try:
+        return host.files.disk(path)
+    except Trouble:
+        return None
+
+
+def _config(host: Host, manifest: Manifest, key: Secret | None) -> bytes:
+    """The image's configuration. Raises the kinds of the registry, ``DIGEST_MISMATCH``."""
+    size = manifest.config_size
+    if size > _LARGEST_CONFIG:
+        raise Trouble(Problem.REGISTRY_TROUBLE, f"a configuration of {size} bytes", subject=manifest.reference.host)
+    source = host.registry.blobs(manifest.reference, key)
+    try:
+        stream = source.open(manifest.config_digest, size, 0, size)
+        data = b"".join(iter(stream.read, b""))
+        stream.close()
+    finally:
+        source.close()
+    return data
+
+
+def _in_engine(host: Host, manifest: Manifest, key: Secret | None, info: EngineInfo, config: bytes) -> frozenset[str]:
+    """The layers that may be left out of the archive.
+
+    Graph drivers know a layer by its place on those below it: what an image here shares with the new one, counted from
+    the lowest, is taken from there. The containerd store knows compressed layers by their digests: those of an image
+    that was pulled from the same repository.
+    """
+    if info.kind is EngineKind.PODMAN:
+        return frozenset()
+    names = host.engine.images()
+    if not info.containerd_store:
+        try:
+            wanted = tuple(json.loads(config)["rootfs"]["diff_ids"])
+        except (ValueError, KeyError, TypeError):
+            return frozenset()
+        if len(wanted) != len(manifest.layers):
+            return frozenset()
+        shared = 0
+        for name in names:
+            found = host.engine.image(name.id)
+            if found is not None:
+                shared = max(shared, _in_common(found.layers, wanted))
+        rest = {layer.digest for layer in manifest.layers[shared:]}
+        return frozenset(layer.digest for layer in manifest.layers[:shared]) - rest
+    start = f"{manifest.reference.name}@"
+    relatives = [item for name in names for item in name.repo_digests if item.startswith(start)]
+    layers: set[str] = set()
+    for item in relatives[:_MOST_RELATIVES]:
+        try:
+            found_manifest = host.registry.manifest(ImageReference.parse(item), key, info.arch or "amd64")
+        except Trouble:
+            continue
+        layers |= {layer.digest for layer in found_manifest.layers}
+    return frozenset(layers & {layer.digest for layer in manifest.layers})
+
+
+def _in_common(some: tuple[str, ...], others: tuple[str, ...]) -> int:
+    count = 0
+    for one, other in zip(some, others, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def run(
+    host: Host,
+    reference: ImageReference,
+    manifest: Manifest,
+    key: Secret | None,
+    info: EngineInfo,
+    emit: Emit,
+    cancel: Cancel,
+    *,
+    way: Way,
+    clock: Callable[[], float],
+    stall_after: float,
+) -> Pulled:
+    """Downloads and loads the image that ``manifest`` describes, under the name ``reference``.
+
+    See ``pull.run``, which is how it is called.
+    """
+    with _alone(host, emit, cancel):
+        work = _Work(
+            host,
+            reference,
+            manifest,
+            key,
+            info,
+            emit,
+            cancel,
+            Limits(way.connections or CONNECTIONS, way.rate or None),
+            clock,
+            stall_after,
+        )
+        here = host.engine.image(str(reference))
+        if here is not None and {here.id, *here.repo_digests} & set(manifest.digests):
+            emit(Finished(_("{image} is here.").format(image=reference)))
+            return Pulled(str(reference), here.id, manifest.digest, already=True)  # the other one has fetched it
+        arrived = work.run()
+        if not way.keep:
+            host.cache.remove(tuple(layer.digest for layer in manifest.layers))
+    return Pulled(str(reference), arrived, manifest.digest, already=False)
+
+
+def clean(host: Host) -> int:
+    """Empties the cache; the bytes that this gave back. Raises ``BUSY`` while something is downloaded."""
+    with host.cache.lock():
+        return host.cache.remove()
+
+
+class _Work:
+    """One download."""
+
+    def __init__(
+        self,
+        host: Host,
+        reference: ImageReference,
+        manifest: Manifest,
+        key: Secret | None,
+        info: EngineInfo,
+        emit: Emit,
+        cancel: Cancel,
+        limits: Limits,
+        clock: Callable[[], float],
+        stall_after: float,
+    ) -> None:
+        self._host, self._reference, self._manifest, self._key, self._info = host, reference, manifest, key, info
+        self._emit, self._cancel, self._limits, self._clock = emit, cancel, limits, clock
+        self._sizes = {layer.digest: layer.size for layer in manifest.layers}
+        self._stock = stock(host, manifest, key, info)
+        here = {digest: host.cache.here(digest, size) for digest, size in self._sizes.items()}
+        here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
+        self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))
+        self._telling = Telling(self._progress, emit, clock, stall_after, _REASONS)
+
+    def run(self) -> str:
+        """Fetches, loads and compares; the image's id."""
+        stock, total = self._stock, self._manifest.download_size
+        self._emit(PullPlan(total, stock.bytes_here, len(self._sizes), via="download"))
+        check_room(rooms(self._host, self._info, total - stock.in_engine, stock.in_cache, download=True))
+        self._progress.start(self._clock())
+        trouble = self._attempt(stock.skipped)
+        if trouble is not None:
+            # Docker was restarted meanwhile, or an image that had the layers was removed: everything once more.
+            self._emit(Line(_("{reason} It is tried once more.").format(reason=said(trouble))))
+            self._progress.error = None
+            trouble = self._attempt(frozenset())
+        if trouble is not None:
+            raise trouble
+        arrived = compared(str(self._reference), self._host.engine.image(str(self._reference)), *self._manifest.digests)
+        self._progress.finish()
+        self._telling.tell()
+        self._emit(Finished(_("{image} is here.").format(image=self._reference)))
+        return arrived.id
+
+    def _attempt(self, skipped: frozenset[str]) -> Trouble | None:
+        """Fetches all layers but those, and loads the image meanwhile; what the engine says against it, at the end."""
+        blobs: dict[str, CachedBlob] = {}
+        fetcher: Fetcher | None = None
+        try:
+            for digest, size in self._sizes.items():
+                if digest not in skipped:
+                    blobs[digest] = self._host.cache.open(digest, size)
+            fetcher = Fetcher(
+                tuple(blobs.values()),
+                lambda: self._host.registry.blobs(self._manifest.reference, self._key),
+                self._progress,
+                self._cancel,
+                self._limits,
+                self._clock,
+            )
+            fetcher.start()
+            loading = _Loading(self._host, self._archive(blobs, fetcher), self._telling, self._cancel)
+            while not fetcher.finished or loading.is_alive():
+                loading.join(_TICK)
+                if not loading.is_alive():
+                    self._cancel.wait(0 if fetcher.finished else _TICK)
+                fetcher.tick()
+                self._telling.look()
+                self._cancel.check()
+            fetcher.check()
+            return self._verdict(loading.trouble)
+        except Trouble as trouble:
+            raise self._explained(trouble) from trouble
+        finally:
+            if fetcher is not None:
+                fetcher.close()
+            for blob in blobs.values():
+                blob.close()
+
+    def _archive(self, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
+        """The archive, each layer as soon as it is whole."""
+        manifest, archive = self._manifest, image_archive
+        config = archive.path_of(manifest.config_digest)
+        yield from archive.file("oci-layout", archive.layout())
+        yield from archive.file("index.json", archive.index(self._reference, manifest.documents[0]))
+        for document in manifest.documents:
+            yield from archive.file(archive.path_of(document.digest), document.data)
+        yield from archive.file(config, self._stock.config)
+        layers = [archive.path_of(layer.digest) for layer in manifest.layers]
+        yield from archive.file("manifest.json", archive.legacy(self._reference, config, layers))
+        for digest, blob in blobs.items():
+            fetcher.wait(digest)
+            yield from archive.member(archive.path_of(digest), blob.size, blob.pieces())
+        yield archive.end()
+
+    def _verdict(self, raised: Trouble | None) -> Trouble | None:
+        """What the engine had against the archive."""
+        if raised is not None or self._progress.error is None:
+            return raised
+        text = self._progress.error
+        kind = engine_text.of_pull(text, key_given=True)
+        evidence = (Evidence("POST /images/load", text),)
+        if kind is Problem.DISK_FULL:
+            raise Trouble(kind, text, subject=self._info.root_dir, evidence=evidence)
+        return Trouble(Problem.PULL_FAILED, text, subject=str(self._reference), evidence=evidence)
+
+    def _explained(self, trouble: Trouble) -> Trouble:
+        """Says what a failure is about, and how much room is missing where a disk is full."""
+        if trouble.kind is Problem.DISK_FULL and not trouble.hint:
+            here = sum(self._host.cache.here(digest, size) for digest, size in self._sizes.items())
+            try:
+                free = self._host.files.disk(self._host.cache.folder()).free
+            except Trouble:
+                free = 0
+            trouble.hint = _short_of(max(0, sum(self._sizes.values()) - self._stock.in_engine - here - free))
+        elif trouble.kind is Problem.DIGEST_MISMATCH:
+            trouble.subject = str(self._reference)
+        return trouble
+
+
+class _Loading(threading.Thread):
+    """Gives the archive to the engine. ``trouble`` is what ended it, after its end."""
+
+    def __init__(self, host: Host, archive: Iterator[bytes], telling: Telling, cancel: Cancel) -> None:
+        super().__init__(name="load", daemon=True)
+        self._host, self._archive, self._telling, self._cancel = host, archive, telling, cancel
+        self.trouble: Trouble | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            for message in self._host.engine.load(self._archive, self._cancel):
+                self._telling.hear(message)
+        except Trouble as trouble:
+            self.trouble = trouble
+
+
+@contextmanager
+def _alone(host: Host, emit: Emit, cancel: Cancel) -> Iterator[None]:
+    """Holds the cache; waits as long as another process has it."""
+    told = False
+    while True:
+        try:
+            lock = host.cache.lock()
+            lock.__enter__()
+        except Trouble as trouble:
+            if trouble.kind is not Problem.BUSY:
+                raise
+            if not told:
+                text = _("Another download is running (process {pid}). This one waits until it has ended.")
+                emit(Line(text.format(pid=trouble.subject)))
+                told = True
+            cancel.wait(_BUSY_SECONDS)
+            cancel.check()
+        else:
+            break
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)

@@ -1,0 +1,492 @@
+"""Fetches the parts of an image into the cache over several connections, and does not give up.
+
+The work is chunks of layers. Each connection asks for a run of chunks that stand one after the other, and shorter runs
+towards the end, so that no connection is left alone with much. What a broken connection has brought stays; only what is
+missing is asked for again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wizard.host.ports import BlobSource, BlobStream, CachedBlob
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel
+from wizard.model.progress import TransferProgress
+
+CONNECTIONS = 16
+"""The polite upper limit, where the user sets none."""
+_FIRST = 4
+_RUN = 8
+"""the most chunks that are asked for at once"""
+_PATIENCE = 24 * 3600.0
+"""seconds without a single byte after which it is given up"""
+_LONGEST_PAUSE = 30.0
+_LEAVE_SECONDS = 2.0
+"""for connections that end; one that waits for an answer is left behind, and writes no more"""
+_TUNE_SECONDS = 0.7
+_GAIN = 1.15
+_HOLD_SECONDS = 20.0
+_OPINIONS = 3
+"""how often a layer with a wrong digest is compared with the registry's before it is given up"""
+_PASSING = frozenset(
+    {
+        Problem.REGISTRY_UNREACHABLE,
+        Problem.REGISTRY_TROUBLE,
+        Problem.RATE_LIMITED,
+        Problem.DNS,
+        Problem.TLS,
+        Problem.PROXY,
+    }
+)
+"""Kinds of failure that may pass by themselves: the way to the registry, not the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``connections`` at most, ``rate`` in bytes a second (None: no limit)."""
+
+    connections: int = CONNECTIONS
+    rate: int | None = None
+
+
+@dataclass(slots=True)
+class _Part:
+    """A layer on its way: the chunks that nobody works on, how many connections work on it, bytes of chunks that were
+    left half-way. ``alone`` is set where the server sends only the whole: then one connection has it.
+    """
+
+    blob: CachedBlob
+    todo: deque[int]
+    busy: int = 0
+    begun: dict[int, int] = field(default_factory=dict)
+    alone: bool = False
+    opinions: int = 0
+
+    def end_of(self, number: int) -> int:
+        return min(self.blob.size, (number + 1) * self.blob.chunk)
+
+    def start_of(self, number: int) -> int:
+        return self.begun.get(number, number * self.blob.chunk)
+
+
+@dataclass(slots=True)
+class _Task:
+    """A run of chunks that one connection has taken; none: only the digest is left to be compared."""
+
+    part: _Part
+    numbers: list[int]
+    got: int = 0
+    over: bool = False
+
+
+class Fetcher:
+    """Fetches ``blobs`` in their order. ``connect`` opens a new conversation with the registry.
+
+    Use ``start``, then ``wait`` for one layer or ``join``; ``stop`` ends it. Raises what cannot pass: the kinds of
+    ``Registry.manifest`` that speak of the image, ``DISK_FULL``, ``DIGEST_MISMATCH``, ``CANCELLED``.
+    """
+
+    def __init__(
+        self,
+        blobs: tuple[CachedBlob, ...],
+        connect: Callable[[], BlobSource],
+        progress: TransferProgress,
+        cancel: Cancel,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parts = [_Part(blob, deque(blob.missing())) for blob in blobs if not blob.complete]
+        self._connect = connect
+        self._progress = progress
+        self._cancel = cancel
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._change = threading.Condition()  # its lock may be taken twice by one thread
+        self._over = threading.Event()
+        self._trouble: Trouble | None = None
+        self._streams: set[BlobStream] = set()
+        self._threads: list[threading.Thread] = []
+        self._source: BlobSource | None = None
+        self._tuner = _Tuner(self._limits)
+        self._meter = _Meter(self._limits.rate, clock)
+        self._bytes = 0
+        self._last: Trouble | None = None
+        self._failing: set[int] = set()
+        self.moved_at = clock()
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything is here, or it was given up."""
+        with self._change:
+            return self._trouble is not None or not self._parts
+
+    @property
+    def last_trouble(self) -> Trouble | None:
+        """What broke a connection last, while all of them are broken."""
+        return self._last if self._progress.retrying else None
+
+    def start(self) -> None:
+        """Begins; connections are opened as they turn out to help."""
+        if self._parts:
+            self._source = self._connect()
+            self._cancel.on_set(self.stop)
+            self._staff()
+
+    def tick(self) -> None:
+        """To be called some times a second: finds out how many connections are good."""
+        if self._tuner.look(self._clock(), self._bytes):
+            self._staff()
+        if self._clock() - self.moved_at > _PATIENCE and self._last is not None:
+            self._fail(self._last)
+
+    def stop(self) -> None:
+        """Ends every connection; what is here stays."""
+        self._over.set()
+        with self._change:
+            streams = tuple(self._streams)
+            self._change.notify_all()
+        for stream in streams:
+            stream.close()
+
+    def wait(self, digest: str) -> None:
+        """Returns when this layer is here and was compared. Raises what ended the download before."""
+        with self._change:
+            while any(part.blob.digest == digest for part in self._parts):
+                self._raise()
+                self._change.wait(0.5)
+
+    def check(self) -> None:
+        """Raises what ended the download."""
+        with self._change:
+            self._raise()
+
+    def close(self) -> None:
+        """Stops and waits until nobody writes any more."""
+        self.stop()
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._source is not None:
+            self._source.close()
+
+    def _raise(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
+        self._cancel.check()
+        if self._over.is_set() and self._parts:
+            raise Trouble(Problem.CANCELLED)
+
+    # --- the connections -----------------------------------------------------------------------------------------
+
+    def _staff(self) -> None:
+        while len(self._threads) < self._tuner.wanted:
+            thread = threading.Thread(target=self._work, args=(len(self._threads),), name="fetch", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self, place: int) -> None:
+        tries = 0
+        while (task := self._next(place)) is not None:
+            try:
+                self._transfer(task)
+                self._finish(task)
+                tries = 0
+            except Trouble as trouble:
+                self._hand_back(task)
+                if self._over.is_set():
+                    return
+                if trouble.kind not in _PASSING:
+                    self._fail(trouble)
+                    return
+                tries = 1 if task.got else tries + 1
+                self._note(place, trouble)
+                self._over.wait(min(_LONGEST_PAUSE, 0.5 * 2 ** min(tries, 8)) * random.uniform(0.5, 1))  # noqa: S311
+            except BaseException as error:
+                self._hand_back(task)
+                self._fail(Trouble(Problem.INTERNAL, repr(error)))
+                raise
+
+    def _next(self, place: int) -> _Task | None:
+        """The next run of chunks for the connection ``place``; None when there is nothing left to do, ever."""
+        with self._change:
+            while True:
+                if self._over.is_set() or self._trouble is not None or not self._parts:
+                    return None
+                if place < self._tuner.wanted and (task := self._take()) is not None:
+                    return task
+                self._change.wait(0.5)
+
+    def _take(self) -> _Task | None:
+        waiting = sum(len(part.todo) for part in self._parts)
+        longest = max(1, min(_RUN, waiting // (2 * self._tuner.wanted)))
+        for part in self._parts:
+            if not part.busy and not part.todo:
+                part.busy += 1
+                return _Task(part, [])
+            if not part.todo or (part.alone and part.busy):
+                continue
+            numbers = [part.todo.popleft()]
+            while part.todo and (len(numbers) < longest or part.alone) and part.todo[0] == numbers[-1] + 1:
+                numbers.append(part.todo.popleft())
+            part.busy += 1
+            return _Task(part, numbers)
+        return None
+
+    def _hand_back(self, task: _Task) -> None:
+        with self._change:
+            if task.over:
+                return
+            task.over = True
+            task.part.todo = deque(sorted({*task.part.todo, *task.numbers}))
+            task.part.busy -= 1
+            self._change.notify_all()
+
+    def _transfer(self, task: _Task) -> None:
+        if not task.numbers:
+            return
+        part, blob = task.part, task.part.blob
+        wanted = part.end_of(task.numbers[-1])
+        stream = self._open(blob, part.start_of(task.numbers[0]), wanted)
+        try:
+            at = stream.first
+            if stream.end > wanted and not self._alone(part):
+                return  # a server that sends only the whole; another connection has it already
+            while data := stream.read():
+                self._meter.take(len(data), self._over)
+                if self._over.is_set():
+                    return
+                self._store(task, at, data)
+                at += len(data)
+        finally:
+            with self._change:
+                self._streams.discard(stream)
+            stream.close()
+
+    def _open(self, blob: CachedBlob, first: int, end: int) -> BlobStream:
+        assert self._source is not None  # noqa: S101 - threads run only after ``start``
+        stream = self._source.open(blob.digest, blob.size, first, end)
+        with self._change:
+            self._streams.add(stream)
+        if self._over.is_set():
+            stream.close()
+        return stream
+
+    def _alone(self, part: _Part) -> bool:
+        """Whether this connection is the one that may fetch the whole layer."""
+        with self._change:
+            if part.alone and part.busy > 1:
+                return False
+            first, part.alone = not part.alone, True
+            return first or part.busy == 1
+
+    def _store(self, task: _Task, at: int, data: bytes) -> None:
+        """Writes what is wanted of ``data``, which begins at ``at``; the rest is here or somebody else's."""
+        part, blob = task.part, task.part.blob
+        view = memoryview(data)
+        while view:
+            number = at // blob.chunk
+            end = part.end_of(number)
+            count = min(len(view), end - at)
+            if self._wants(task, number) and (start := part.start_of(number)) < at + count:
+                fresh = view[start - at : count] if start > at else view[:count]
+                blob.write(start, bytes(fresh))
+                part.begun[number] = start + len(fresh)
+                task.got += len(fresh)
+                self._arrived(blob.digest, len(fresh))
+                if start + len(fresh) == end:
+                    blob.commit(number)
+                    with self._change:
+                        part.begun.pop(number, None)
+                        task.numbers.remove(number)
+            at += count
+            view = view[count:]
+
+    def _wants(self, task: _Task, number: int) -> bool:
+        if number in task.numbers:
+            return True
+        with self._change:
+            if task.part.alone and number in task.part.todo:
+                task.part.todo.remove(number)
+                task.numbers.append(number)
+                return True
+        return False
+
+    def _arrived(self, digest: str, count: int) -> None:
+        self._bytes += count
+        self.moved_at = self._clock()
+        self._failing.clear()
+        self._progress.arrived(digest, count, self.moved_at)
+
+    def _finish(self, task: _Task) -> None:
+        """Hands the run back; the last one compares the whole layer with its digest."""
+        part = task.part
+        with self._change:
+            if part.busy > 1 or task.numbers or part.todo or part.blob.complete or self._over.is_set():
+                self._hand_back(task)
+                return
+        if part.blob.verify() or self._mend(part):
+            with self._change:
+                self._parts.remove(part)
+                self._progress.whole(part.blob.digest, self._clock())
+        self._hand_back(task)
+
+    def _note(self, place: int, trouble: Trouble) -> None:
+        """A connection broke."""
+        self._last = trouble
+        if trouble.kind is Problem.RATE_LIMITED:
+            self._tuner.too_many(self._clock())
+        self._failing.add(place)
+        if len(self._failing) >= min(len(self._threads), self._tuner.wanted):
+            self._progress.retrying = True
+
+    def _fail(self, trouble: Trouble) -> None:
+        with self._change:
+            self._trouble = self._trouble or trouble
+        self.stop()
+
+    # --- a layer whose digest is wrong -----------------------------------------------------------------------------
+
+    def _mend(self, part: _Part) -> bool:
+        """Finds the chunks that are wrong and fetches those again; whether the layer is right now.
+
+        What the disk has changed shows by the checksums of the chunks. Otherwise something was changed on the way: each
+        chunk is fetched once more, by a connection of its own, and what differs is exchanged, until the digest is
+        right. Where compression breaks is looked at first.
+        """
+        blob = part.blob
+        if damaged := blob.damaged():
+            self._again(part, damaged)
+            return False
+        part.opinions += 1
+        source = self._connect()
+        try:
+            for number in _suspects(blob):
+                fresh = self._once_more(source, blob, number)
+                if fresh == blob.chunk_bytes(number):
+                    continue
+                blob.write(number * blob.chunk, fresh)
+                blob.commit(number)
+                if blob.verify():
+                    return True
+        finally:
+            source.close()
+        if part.opinions >= _OPINIONS:
+            raise Trouble(Problem.DIGEST_MISMATCH, blob.digest)
+        return self._mend(part)
+
+    def _again(self, part: _Part, numbers: tuple[int, ...]) -> None:
+        part.blob.forget(numbers)
+        for number in numbers:
+            self._progress.arrived(part.blob.digest, -(part.end_of(number) - number * part.blob.chunk), self._clock())
+        with self._change:
+            part.todo = deque(sorted({*part.todo, *numbers}))
+            self._change.notify_all()
+
+    def _once_more(self, source: BlobSource, blob: CachedBlob, number: int) -> bytes:
+        first, end = number * blob.chunk, min(blob.size, (number + 1) * blob.chunk)
+        tries = 0
+        while True:
+            self.check()
+            try:
+                return self._whole_chunk(source, blob, first, end)
+            except Trouble as trouble:
+                if trouble.kind not in _PASSING or self._over.is_set():
+                    raise
+                tries += 1
+                self._last = trouble
+                self._over.wait(min(_LONGEST_PAUSE, 0.5 * 2 ** min(tries, 8)))
+
+    def _whole_chunk(self, source: BlobSource, blob: CachedBlob, first: int, end: int) -> bytes:
+        stream = source.open(blob.digest, blob.size, first, end)
+        try:
+            at, fresh = stream.first, bytearray()
+            while at < end and (data := stream.read()):
+                self._meter.take(len(data), self._over)
+                fresh += data[max(0, first - at) : end - at]
+                at += len(data)
+                self.moved_at = self._clock()
+            return bytes(fresh)
+        finally:
+            stream.close()
+
+
+class _Tuner:
+    """How many connections are good: more as long as more bring more."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = max(1, limits.connections)
+        self.wanted = min(_FIRST, self._most)
+        self._fewer = self.wanted
+        self._best = 0.0
+        self._since: tuple[float, int] | None = None
+        self._hold_until = 0.0
+
+    def look(self, now: float, count: int) -> bool:
+        """Takes the bytes so far; whether there may be more connections now."""
+        if self._since is None:
+            self._since = (now, count)
+            return False
+        start, before = self._since
+        if now - start < _TUNE_SECONDS:
+            return False
+        rate = (count - before) / (now - start)
+        self._since = (now, count)
+        if now < self._hold_until or rate <= 0:
+            return False
+        if rate < self._best * _GAIN:
+            self.wanted = self._fewer
+            self._hold_until = now + _HOLD_SECONDS
+            self._best = 0.0
+            return False
+        self._best = rate
+        self._fewer = self.wanted
+        self.wanted = min(self._most, self.wanted * 2)
+        return self.wanted > self._fewer
+
+    def too_many(self, now: float) -> None:
+        """The registry asked for fewer."""
+        self.wanted = self._fewer = max(1, self.wanted // 2)
+        self._best = 0.0
+        self._hold_until = now + _HOLD_SECONDS
+
+
+class _Meter:
+    """Holds the connections back together, so that they stay below ``rate`` bytes a second."""
+
+    def __init__(self, rate: int | None, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free_at = clock()
+
+    def take(self, count: int, over: threading.Event) -> None:
+        if self._rate is None:
+            return
+        with self._lock:
+            now = self._clock()
+            self._free_at = max(self._free_at, now) + count / self._rate
+            pause = self._free_at - now
+        over.wait(pause)
+
+
+def _suspects(blob: CachedBlob) -> list[int]:
+    """Every chunk, those first where the compressed data cannot be read."""
+    numbers = list(range(-(-blob.size // blob.chunk)))
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    for number in numbers:
+        left = blob.chunk_bytes(number)
+        try:
+            while left and not reader.eof:
+                reader.decompress(left, 1 << 20)
+                left = reader.unconsumed_tail
+        except zlib.error:
+            first = [number, number - 1] if number else [number]
+            return [*first, *(other for other in numbers if other not in first)]
+    return numbers
