@@ -2,7 +2,7 @@
 
     python -m tests.house.translations
 
-Extracts every marked text and the texts of the catalogues of causes and of training failures, merges them into
+Extracts every marked text and the texts of the catalogues in wizard/knowledge, merges them into
 ``wizard/locale/*/LC_MESSAGES/s2s-wizard.po``, and compiles the ``.mo`` files that the program reads. What is still
 untranslated is printed.
 """
@@ -17,7 +17,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from wizard.knowledge import daemon_errors, training_failures
+from wizard.knowledge import configs, daemon_errors, training_failures
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "wizard" / "locale"
@@ -37,7 +37,7 @@ def messages() -> Catalog:
     for name, text in daemon_errors.messages():
         catalogue.add(text, locations=[((causes / name).as_posix(), 0)])
     knowledge = training_failures.FILE.parent.relative_to(ROOT)
-    for name, text in training_failures.messages():
+    for name, text in (*training_failures.messages(), *configs.messages()):
         catalogue.add(text, locations=[((knowledge / name).as_posix(), 0)])
     return catalogue
 
