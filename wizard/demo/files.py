@@ -250,11 +250,7 @@ class SimFiles:
                     raise Trouble(Problem.FILE_NOT_REGULAR, os.strerror(errno.ENOTDIR), subject=path)
                 return
             self._tree.may_write(real, self._user)
-            missing = [real]
-            while posixpath.dirname(missing[-1]) not in self._tree.nodes:
-                missing.append(posixpath.dirname(missing[-1]))
-            for folder in missing:
-                self._tree.plant(folder, Node(PathKind.DIRECTORY, 0o755, self._user.uid, self._user.gid))
+            self._make_folders(real, self._user)
 
     def open(self, path: str) -> BinaryIO:
         found = self.read(path)
@@ -264,6 +260,15 @@ class SimFiles:
 
     def disk(self, path: str) -> DiskSpace:
         return self._tree.space(self._tree.follow(path, self._user))
+
+    def _make_folders(self, real: str, who: Identity) -> None:
+        """A folder and the missing ones above it, as their maker's own."""
+        missing: list[str] = []
+        while real not in self._tree.nodes:
+            missing.append(real)
+            real = posixpath.dirname(real)
+        for folder in reversed(missing):
+            self._tree.plant(folder, Node(PathKind.DIRECTORY, 0o755, who.uid, who.gid))
 
     def _as(self, root: bool, do: Callable[[Identity], _T]) -> _T:
         """Does it as the user; where that is not permitted and ``root`` is asked for, as root."""
@@ -301,6 +306,7 @@ class SimFiles:
             return
         self._tree.use(real, max(0, len(after) - len(before or b"")))
         if node is None:
+            self._make_folders(posixpath.dirname(real), who)
             self._tree.plant(real, Node(PathKind.FILE, mode, who.uid, who.gid, after))
         else:
             node.data = after

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Keyboard
+
+Sit = Callable[[str], Keyboard]
+
+
+@pytest.fixture
+def ready(at: Sit) -> Keyboard:
+    """A healthy machine with the container."""
+    keyboard = at("healthy")
+    assert keyboard("pull", "--yes").code == 0
+    assert keyboard("up").code == 0
+    return keyboard
+
+
+def furnish(keyboard: Keyboard) -> None:
+    for split in ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "test-clean"):
+        path = f"{keyboard.host.home}/openseq2seq-data/librispeech/librivox-{split}.csv"
+        text = "wav_filename,wav_filesize,transcript\n" + "/data/a.wav,1,a\n" * 64
+        keyboard.host.files.replace(path, None, text.encode())
+
+
+def test_the_rehearsal_in_words(ready: Keyboard) -> None:
+    ended = ready("train", "--rehearsal")
+    assert ended.code == 0
+    assert "[ok]    The rehearsal went well" in ended.out
+    assert "Rehearsal, 7 of 7" in ended.err
+    assert "step 8 of 8" in ended.err
+
+
+def test_the_rehearsal_as_json_lines(ready: Keyboard) -> None:
+    ended = ready("train", "--rehearsal", "--json")
+    assert ended.code == 0
+    lines = ended.lines
+    kinds = {line["event"] for line in lines}
+    assert {"step", "validation", "sample", "checkpoint", "finished", "progress"} <= kinds
+    step = next(line for line in lines if line["event"] == "step")
+    assert {"step", "epoch", "loss", "seconds_per_step", "total_steps", "eta_seconds"} <= step.keys()
+    assert [line["what"] for line in lines if line["event"] == "finished"][-1] == "rehearsal"
+
+
+def test_train_says_what_lacks_and_when_it_is_there_trains(ready: Keyboard) -> None:
+    ended = ready("train")
+    assert ended.code == 3
+    assert "librivox-train-clean-100.csv" in ended.err
+    assert "train --rehearsal" in ended.err
+    furnish(ready)
+    trained = ready("train", "--", "--num_epochs=1")
+    assert trained.code == 0
+    assert "Last checkpoint: step 6" in trained.out
+    again = ready("train", "--json", "--", "--num_epochs=1")
+    assert again.code == 0
+    assert again.lines[-1]["event"] == "finished"
+    measured = ready("train", "--evaluate")
+    assert measured.code == 0
+    assert "% of the words wrong" in measured.err
+
+
+def test_detached(ready: Keyboard) -> None:
+    furnish(ready)
+    ended = ready("train", "--detach", "--json", "--", "--num_epochs=1")
+    assert ended.code == 0
+    assert ended.lines[-1]["event"] == "detached"
+    assert ended.lines[-1]["id"].endswith("-train")
+
+
+def test_nothing_to_stop(ready: Keyboard) -> None:
+    ended = ready("train", "--stop", "now")
+    assert (ended.code, ended.out) == (0, "No training runs in this container.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "code"),
+    [
+        (["nope"], "config-unusable", 2),
+        (["--", "--nope=1"], "option-unusable", 2),
+        (["--name", "nobody"], "container-missing", 4),
+        (["--name", "group-notebook"], "no-data-folder", 4),
+        (["--rehearsal", "--detach"], "bad-input", 2),
+        (["--evaluate"], "training-data", 3),
+        (["--say", "no.wav"], "file-missing", 4),
+        (["--code", "/nowhere", "--rehearsal"], "code-unusable", 2),
+    ],
+)
+def test_what_cannot_be_done(ready: Keyboard, words: list[str], kind: str, code: int) -> None:
+    ended = ready("train", "--json", *words)
+    assert ended.code == code
+    if kind == "bad-input":  # the command line was not understood: nothing knows yet what JSON was asked for
+        assert "not allowed with" in ended.err
+    else:
+        assert ended.lines[-1]["error"]["id"] == kind
