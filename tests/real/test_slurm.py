@@ -20,7 +20,8 @@ from tests.support.slurm import Slurm
 from wizard.model.image import ImageReference
 from wizard.model.training.job import Scheduler, TrainingJob
 from wizard.model.training.plan import Run
-from wizard.services.train_export import text
+from wizard.services.training import code
+from wizard.services.training.export import text
 
 pytestmark = pytest.mark.real
 
@@ -66,13 +67,14 @@ def image(shared_engine: PrivateEngine) -> str:
 @pytest.fixture
 def job(tmp_path: Path) -> TrainingJob:
     """A training that never ends by itself before its second start; its data folder has a blank in its name."""
-    code = tmp_path / "shared data" / "OpenSeq2Seq"
-    code.mkdir(parents=True)
-    (code / "run.py").write_text(RUN_PY)
+    clone = tmp_path / "shared data" / "OpenSeq2Seq"
+    clone.mkdir(parents=True)
+    (clone / "run.py").write_text(RUN_PY)
     return TrainingJob(
-        image=ImageReference("", "", ""),
-        data=str(code.parent),
+        image=ImageReference.parse(IMAGE),
+        data=str(clone.parent),
         run=Run(options={"steps": 2}),
+        code=code.WHERE,
         logdir="/data/logs of jasper",
         name="train",
         gpus_per_node=0,
@@ -82,7 +84,7 @@ def job(tmp_path: Path) -> TrainingJob:
 
 
 def script(job: TrainingJob, scheduler: Scheduler, tmp_path: Path) -> Path:
-    """The job's file, with the tests' image, which no registry has."""
+    """The job's file."""
     path = tmp_path / "job.sh"
     path.write_text(
         text(replace(job, image=ImageReference.parse(IMAGE)), scheduler).replace(f"docker.io/{IMAGE}", IMAGE)
@@ -122,7 +124,8 @@ def test_a_requeued_job_goes_on_from_its_checkpoint(
     slurm.call("scontrol", "requeue", number)
     wait(lambda: containers(engine) == [], "the container has gone with the job that was interrupted")
     wait(lambda: slurm.job(number)["JobState"] == "PENDING", "the job is queued again")
-    slurm.call("scontrol", "update", f"JobId={number}", "StartTime=now")  # Slurm would wait two minutes
+    # Slurm would wait two minutes; in the same second it would take the new start for the one that it has just ended.
+    slurm.call("scontrol", "update", f"JobId={number}", "StartTime=now+3")
 
     ended = slurm.ended(number)
     assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", "1")

@@ -90,7 +90,8 @@ def _guarded(options: Namespace, console: Console, log_path: str | None) -> int:
 
 def _run(options: Namespace, console: Console) -> int:
     if options.json:
-        console.json = "lines" if options.command in ("pull", "train", "run") else "document"
+        long = options.command in ("pull", "run") or (options.command == "train" and not options.export)
+        console.json = "lines" if long else "document"
     host = _host(options.demo)
     console.info = host.info
     try:

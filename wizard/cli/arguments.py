@@ -58,6 +58,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             options.words = tuple(rest)
         else:
             parser.error(_('"--" is only for the commands "shell" and "train"'))
+    if options.command == "train" and (alone := _only_exported(options)):
+        parser.error(_("{option} is only for --export").format(option=alone))
     if options.lang:
         i18n.use(options.lang)
     return options
@@ -225,11 +227,44 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
         choices=("now", "checkpoint"),
         help=_("stop the training that runs: now, or when the next checkpoint is written"),
     )
+    what.add_argument(
+        "--export", choices=("slurm", "kubernetes"), help=_("write a job for this scheduler instead of training here")
+    )
     train.add_argument(
         "--code", metavar="COPY", default="", help=_("a clone, mirror, archive or address of OpenSeq2Seq to use")
     )
     train.set_defaults(words=())
+    _add_export(train)
     _add_json(train)
+
+
+def _add_export(train: _Parser) -> None:
+    """What only a job for a scheduler has. Without ``--export`` each of these is wrong: see ``_only_exported``."""
+    group = train.add_argument_group(_("with --export"))
+    group.add_argument("--data", metavar="DIR", help=_("the data folder, which is /data in the container"))
+    group.add_argument("--image", metavar="IMAGE", help=_("without it, the one that fits this machine"))
+    group.add_argument(
+        "--containers",
+        choices=("pyxis", "docker"),
+        help=_("Slurm: what runs containers on its nodes; pyxis without it"),
+    )
+    group.add_argument("--nodes", metavar="N", type=int, help=_("machines to train on; 1 without it"))
+    group.add_argument("--gpus-per-node", metavar="N", type=int, help=_("GPUs of each; 0 for the processor"))
+    group.add_argument("--time-limit", metavar="2-00:00:00", help=_("how long it may run"))
+    group.add_argument("--queue", metavar="NAME", help=_("Slurm's partition, or the queue of Kueue"))
+    group.add_argument(
+        "--claim", metavar="NAME", help=_("Kubernetes: the volume claim that is /data, instead of a folder")
+    )
+    group.add_argument("--pull-secret", metavar="NAME", help=_("Kubernetes: the secret with the registry's key"))
+    group.add_argument("--output", metavar="FILE", help=_("write it there; without it, it is printed"))
+    group.add_argument("--yes", action="store_const", const=True, help=_("write over a file that is there"))
+
+
+def _only_exported(options: argparse.Namespace) -> str:
+    """The first option that was given and means nothing without ``--export``; "" for none."""
+    names = ("data", "image", "containers", "nodes", "gpus_per_node", "time_limit", "queue", "claim", "pull_secret")
+    given = (name for name in (*names, "output", "yes") if getattr(options, name) is not None)
+    return "" if options.export else next((f"--{name.replace('_', '-')}" for name in given), "")
 
 
 def _add_pull(pull: _Parser) -> None:

@@ -101,6 +101,15 @@ class Console:
         """A line of narration."""
         _write(sys.stderr, text)
 
+    def file(self, text: str) -> None:
+        """A file as the result, byte for byte: in UTF-8 whatever the locale, so that it can be redirected and used."""
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            _write(sys.stdout, text.removesuffix("\n"))
+        else:
+            buffer.write(text.encode())
+            buffer.flush()
+
     def paragraph(self, text: str, indent: int = 4) -> None:
         """Lines of prose, indented; on a terminal broken between words, elsewhere as they are."""
         stream = sys.stderr if self.json else sys.stdout

@@ -24,6 +24,10 @@ from wizard.services.training.training_run import Outcome
 def run(call: Call) -> int:
     """Exit code 0 when it ended well or goes on alone, else by the failure's kind."""
     options, console = call.options, call.console
+    if options.export:
+        from wizard.cli import train_export
+
+        return train_export.run(call)
     name = options.name or (journey.load(call.host) or Journey()).name or DEFAULT_NAME
     wanted = Wanted(options.config or DEFAULT_CONFIG, options.words, source=_absolute(options.code))
     narrator = TrainNarrator(console)

@@ -11,15 +11,15 @@ from wizard.model.container import DATA_TARGET, DEFAULT_NAME, DEFAULT_SHM, check
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
 from wizard.model.image import ImageReference
+from wizard.model.secret import redact
 from wizard.model.training.plan import Run, Value
-
-CODE = f"{DATA_TARGET}/OpenSeq2Seq"
-"""Where the clone lies in the container: in the data folder, so that every node has it."""
 
 _PARTITION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,-]*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LONGEST = 63 - len("-worker-9999")
 """Kubernetes' limit for the names of pods and of what belongs to them, less what the MPI operator adds."""
+_NOT_TEXT = r"\x00-\x1f\x7f\ud800-\udfff"
+"""Control characters, and what Python makes of bytes that are no UTF-8."""
 _LIMIT = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?")
 
 
@@ -48,6 +48,7 @@ class TrainingJob:
     image: ImageReference
     data: str
     run: Run
+    code: str
     logdir: str
     name: str = DEFAULT_NAME
     nodes: int = 1
@@ -56,7 +57,6 @@ class TrainingJob:
     queue: str = ""
     claim: str = ""
     pull_secret: str = ""
-    code: str = CODE
     shm: int = DEFAULT_SHM
     memlock: bool = True
 
@@ -92,20 +92,24 @@ class TrainingJob:
 
 def check(job: TrainingJob, scheduler: Scheduler) -> TrainingJob:
     """``job`` if ``scheduler`` can run it. Raises ``Trouble``: ``BAD_INPUT`` with a hint, ``NAME_INVALID``."""
+    if any(redact(word) != word for word in job.program):
+        raise Trouble(
+            Problem.BAD_INPUT, hint=_("One of the options looks like an API key. No key goes into a job's file.")
+        )
     for path, hint in (
         (job.data, _("The data folder must be an absolute path.")),
         (job.code, ""),
         (job.logdir, ""),
     ):
         # Commas, colons and quotation marks would end the path in the options that name it.
-        if not path.startswith("/") or re.search(r'[,:"\\\x00-\x1f\x7f]', path):
+        if not path.startswith("/") or re.search(rf'[,:"\\{_NOT_TEXT}]', path):
             raise Trouble(Problem.BAD_INPUT, subject=path, hint=hint)
     for path in (job.code, job.logdir):
         if not path.startswith(f"{DATA_TARGET}/") or "/../" in f"{path}/":
             hint = _("It must lie under {folder}, or it is lost with the container.").format(folder=DATA_TARGET)
             raise Trouble(Problem.BAD_INPUT, subject=path, hint=hint)
     for word in (job.run.config, *job.program):
-        if re.search(r"[\x00-\x1f\x7f]", word) or not word:
+        if re.search(f"[{_NOT_TEXT}]", word) or not word:
             raise Trouble(Problem.BAD_INPUT, subject=word)
     if job.nodes < 1 or job.gpus_per_node < 0:
         raise Trouble(Problem.BAD_INPUT, subject=f"{job.nodes} x {job.gpus_per_node}")

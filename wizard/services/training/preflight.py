@@ -157,22 +157,23 @@ def resolve(host: Host, place: Place, brought: Code, text: str) -> str:
             return text
         raise Trouble(Problem.CONFIG_UNUSABLE, subject=text, hint=_("It has to be a file in the data folder."))
     name = text if text.endswith(".py") else f"{text}.py"
-    examples = list(_examples(host, root))
-    found = [path for path in examples if posixpath.basename(path) == posixpath.basename(name)]
+    known = list(examples(host, root))
+    found = [path for path in known if posixpath.basename(path) == posixpath.basename(name)]
     if len(found) == 1:
         return found[0]
-    near = ", ".join((found or examples)[:4])
+    near = ", ".join((found or known)[:4])
     raise Trouble(Problem.CONFIG_UNUSABLE, subject=text, hint=_("There are, for example: {names}.").format(names=near))
 
 
-def _examples(host: Host, root: str, folder: str = "example_configs", depth: int = 3) -> list[str]:
+def examples(host: Host, root: str, folder: str = "example_configs", depth: int = 3) -> list[str]:
+    """The configurations that come with the clone at ``root``, as paths from there."""
     found: list[str] = []
     for name in host.files.names(posixpath.join(root, folder)):
         path = posixpath.join(folder, name)
         if name.endswith(".py"):
             found.append(path)
         elif depth and "." not in name:
-            found += _examples(host, root, path, depth - 1)
+            found += examples(host, root, path, depth - 1)
     return found
 
 

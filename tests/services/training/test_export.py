@@ -24,13 +24,15 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
 from wizard.model.training.job import Scheduler, TrainingJob, check, parse_limit
 from wizard.model.training.plan import QUIET_MPI, UNBUFFERED, Run
-from wizard.services.train_export import credentials, text
+from wizard.services.training import code
+from wizard.services.training.export import credentials, text
 
-SCHEMAS = Path(__file__).resolve().parents[1] / "support" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[2] / "support" / "schemas"
 JOB = TrainingJob(
     image=ImageReference.parse("nvcr.io/nvidia/tensorflow:20.11-tf1-py3"),
     data="/mnt/shared data",
     run=Run(options={"batch_size_per_gpu": 16}),
+    code=code.WHERE,
     logdir="/data/jasper_log_folder",
 )
 ODD = {"x": ": #'\"{}[]&*!|>%@`- ", "y": "\\n\\", "z": "é中\U0001f600"}
@@ -270,14 +272,14 @@ def test_what_docker_is_given(tmp_path: Path) -> None:
 
 
 def test_what_pyxis_is_given(tmp_path: Path) -> None:
-    code = tmp_path / "it's $HOME" / "OpenSeq2Seq"
-    code.mkdir(parents=True)
-    (code / "run.py").touch()
-    job = replace(JOB, data=str(code.parent), nodes=2, gpus_per_node=4)
+    clone = tmp_path / "it's $HOME" / "OpenSeq2Seq"
+    clone.mkdir(parents=True)
+    (clone / "run.py").touch()
+    job = replace(JOB, data=str(clone.parent), nodes=2, gpus_per_node=4)
     argv = called(text(job, Scheduler.SLURM_PYXIS), "srun", tmp_path)
     assert argv == [
         *("--mpi=pmix", "--kill-on-bad-exit=1", "--container-image=nvcr.io#nvidia/tensorflow:20.11-tf1-py3"),
-        *(f"--container-mounts={code.parent}:/data", "--container-workdir=/data/OpenSeq2Seq"),
+        *(f"--container-mounts={clone.parent}:/data", "--container-workdir=/data/OpenSeq2Seq"),
         *("--container-writable", "--no-container-mount-home", *job.program),
     ]
     assert argv[-1] == "--use_horovod=True"
@@ -314,6 +316,8 @@ def test_plain_docker_stays_on_one_node() -> None:
         {"code": "/OpenSeq2Seq"},
         {"run": Run("")},
         {"run": Run(options={"a": "b\n#SBATCH --x"})},
+        {"run": Run(options={"key": "nvapi-" + "x" * 64})},
+        {"data": "/\udcff"},
         {"nodes": 0},
         {"gpus_per_node": -1},
         {"queue": "a b"},
@@ -351,16 +355,16 @@ class TestTheLogFolderDecides:
     """``train.sh`` in the shells of images: what it runs, and what it leaves."""
 
     @pytest.fixture
-    def code(self, tmp_path: Path) -> Path:
+    def clone(self, tmp_path: Path) -> Path:
         (tmp_path / "code").mkdir()
         (tmp_path / "code" / "run.py").touch()
         return tmp_path / "code"
 
-    def run(self, shell: str, code: Path, logs: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, shell: str, clone: Path, logs: Path, *command: str) -> subprocess.CompletedProcess[str]:
         program = ["busybox", "sh"] if shell == "busybox" else [shell]
         words = command or ("printf", "%s|", "run.py", "a b")
         return subprocess.run(
-            [*program, "-c", jobs.read("train.sh"), "train", str(code), str(logs), *words],
+            [*program, "-c", jobs.read("train.sh"), "train", str(clone), str(logs), *words],
             capture_output=True,
             text=True,
             check=False,
@@ -375,26 +379,26 @@ class TestTheLogFolderDecides:
             (logs / "logs" / "model.ckpt-12.index").touch()
 
     @pytest.mark.parametrize("there", [False, True])
-    def test_nothing_there(self, shell: str, code: Path, tmp_path: Path, there: bool) -> None:
+    def test_nothing_there(self, shell: str, clone: Path, tmp_path: Path, there: bool) -> None:
         logs = tmp_path / "new logs"
         if there:
             logs.mkdir()
-        done = self.run(shell, code, logs)
+        done = self.run(shell, clone, logs)
         assert (done.returncode, done.stdout, done.stderr) == (0, "run.py|a b|", "")
         assert logs.exists() is there
 
     @pytest.mark.parametrize("path", ["model.ckpt-12", "/data/new logs/logs/model.ckpt-12"])
-    def test_a_checkpoint(self, shell: str, code: Path, tmp_path: Path, path: str) -> None:
+    def test_a_checkpoint(self, shell: str, clone: Path, tmp_path: Path, path: str) -> None:
         logs = tmp_path / "new logs"
         self.checkpoint(logs, path)
-        done = self.run(shell, code, logs)
+        done = self.run(shell, clone, logs)
         assert (done.returncode, done.stdout) == (0, "run.py|a b|--continue_learning|")
         assert "model.ckpt-12" in done.stderr
         assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("new logs")) == ["new logs"]
 
     @pytest.mark.parametrize("index", [False, None])
     def test_files_without_a_checkpoint_are_moved_aside(
-        self, shell: str, code: Path, tmp_path: Path, index: bool | None
+        self, shell: str, clone: Path, tmp_path: Path, index: bool | None
     ) -> None:
         logs = tmp_path / "new logs"
         if index is None:
@@ -403,24 +407,24 @@ class TestTheLogFolderDecides:
         else:
             self.checkpoint(logs, "model.ckpt-12", index=index)
         before = {p.name for p in logs.iterdir()}
-        done = self.run(shell, code, logs)
+        done = self.run(shell, clone, logs)
         assert (done.returncode, done.stdout) == (0, "run.py|a b|")
         (aside,) = [p for p in tmp_path.iterdir() if p.name.startswith("new logs")]
         assert re.fullmatch(r"new logs\.failed-\d{8}-\d{6}", aside.name)
         assert {p.name for p in aside.iterdir()} == before
 
-    def test_a_file_in_its_place_is_moved_aside(self, shell: str, code: Path, tmp_path: Path) -> None:
+    def test_a_file_in_its_place_is_moved_aside(self, shell: str, clone: Path, tmp_path: Path) -> None:
         logs = tmp_path / "new logs"
         logs.write_text("kept")
-        done = self.run(shell, code, logs)
+        done = self.run(shell, clone, logs)
         assert (done.returncode, done.stdout) == (0, "run.py|a b|")
         (aside,) = [p for p in tmp_path.iterdir() if p.name.startswith("new logs")]
         assert aside.read_text() == "kept"
 
-    def test_it_ends_as_the_command_does(self, shell: str, code: Path, tmp_path: Path) -> None:
-        assert self.run(shell, code, tmp_path / "logs", "sh", "-c", "exit 37").returncode == 37
+    def test_it_ends_as_the_command_does(self, shell: str, clone: Path, tmp_path: Path) -> None:
+        assert self.run(shell, clone, tmp_path / "logs", "sh", "-c", "exit 37").returncode == 37
 
-    def test_without_the_code_nothing_is_moved(self, shell: str, code: Path, tmp_path: Path) -> None:
+    def test_without_the_code_nothing_is_moved(self, shell: str, clone: Path, tmp_path: Path) -> None:
         logs = tmp_path / "logs"
         logs.mkdir()
         (logs / "x").touch()
@@ -429,6 +433,6 @@ class TestTheLogFolderDecides:
         assert str(tmp_path / "none") in done.stderr
         assert (logs / "x").exists()
 
-    def test_limits_go_up_as_far_as_they_may(self, shell: str, code: Path, tmp_path: Path) -> None:
-        done = self.run(shell, code, tmp_path / "logs", "sh", "-c", "ulimit -s", "x")
+    def test_limits_go_up_as_far_as_they_may(self, shell: str, clone: Path, tmp_path: Path) -> None:
+        done = self.run(shell, clone, tmp_path / "logs", "sh", "-c", "ulimit -s", "x")
         assert done.stdout.strip() == "65536"
