@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from screens.base import StepScreen, brief, trouble_blocks
 from screens.fields import AskLine
 from screens.layout import Block, Code, Facts, Gap, Item, Para, shell_line
 from screens.widgets import Choice
-from wizard.model.container import DATA_TARGET, GpuChoice, Workspace, check_name
+from wizard.model.container import DATA_TARGET, DEFAULT_NAME, GpuChoice, Workspace, check_name
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Finding, Status
 from wizard.model.i18n import _
 from wizard.model.journey import Step
 from wizard.services.container import Up
+
+if TYPE_CHECKING:
+    from wizard.services.smoke import Smoke
 
 NO_GPU = frozenset(
     {
@@ -129,6 +133,13 @@ class ContainerScreen(StepScreen):
             self.go(Step.CHECKUP)
         elif choice == "name":
             self._ask_name()
+        elif choice == "test":
+            self._test()
+        elif choice == "stop":
+            self.end_work()
+            self._tested([Item(_("The test was stopped."), Status.INFO, style="bold")])
+        elif choice == "image":
+            self.go(Step.IMAGE)
 
     # --- making it
 
@@ -171,8 +182,58 @@ class ContainerScreen(StepScreen):
                 Choice("repairs", _("Run the check-up again"), verb=_("Check-up")),
                 Choice("next", _("Continue without a GPU"), _("training takes many times longer"), _("Continue")),
             ]
+        elif any(finding.status is Status.OK for finding in seen):
+            choices = [
+                Choice("test", _("Test TensorFlow on the GPU"), _("takes a minute, on a new GPU longer"), _("Test")),
+                *choices,
+            ]
+        else:
+            choices.append(Choice("test", _("Test TensorFlow"), verb=_("Test")))
         self.update(replace(self.journey, name=up.name, notes=up.notes))
         self.show(blocks, choices)
+
+    # --- TensorFlow in it
+
+    def _test(self) -> None:
+        self.show(
+            [
+                Para(_("Testing TensorFlow in the container …"), "bold"),
+                Gap(),
+                Para(_("It is loaded, looks for the GPU, and multiplies matrices on it.")),
+                Para(_("A GPU that is newer than the image has its code compiled first: that can take minutes.")),
+            ],
+            [Choice("stop", _("Stop the test"), verb=_("Stop"))],
+        )
+        self.work(
+            _("Testing …"), self._smoke, self._works, failed=self._does_not_work, said=self._said, retry=self._test
+        )
+
+    def _smoke(self, emit: Emit, cancel: Cancel) -> Smoke:
+        from wizard.services import smoke
+
+        return smoke.run(self.session.host, self.journey.name or DEFAULT_NAME, emit, cancel)
+
+    def _works(self, seen: Smoke) -> None:
+        from wizard.services import smoke
+
+        headline = _("TensorFlow works in the container {name}.").format(name=seen.container)
+        lines = (Item(line, Status.INFO) for line in smoke.in_words(seen))
+        self._tested([Item(headline, Status.OK, style="bold"), Gap(), *lines])
+
+    def _tested(self, blocks: Sequence[Block]) -> None:
+        self.show(blocks, [Choice("next", _("Continue")), Choice("test", _("Test again"), verb=_("Test"))])
+
+    def _does_not_work(self, trouble: Trouble) -> None:
+        self.show(
+            trouble_blocks(trouble),
+            [
+                Choice("test", _("Test again"), verb=_("Test")),
+                Choice("image", _("Choose another image"), verb=_("Choose")),
+                Choice("repairs", _("Run the check-up"), _("it finds out why"), _("Check-up")),
+                Choice("next", _("Continue without it"), verb=_("Continue")),
+            ],
+        )
+        self._trouble = trouble
 
     def _broke(self, trouble: Trouble) -> None:
         self._making = False

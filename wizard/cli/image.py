@@ -1,22 +1,28 @@
-"""``s2s-wizard image``: which image fits this GPU and driver, or those that are named, and why."""
+"""``s2s-wizard image``: which image fits this GPU and driver, or those that are named, and why; and whether TensorFlow
+works in the container that was made from one.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict
 
-from wizard.cli.call import FINE, PROBLEMS, Call
+from wizard.cli.call import FINE, PROBLEMS, Call, Narrator
 from wizard.cli.console import Console, tag
+from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
 from wizard.model.i18n import _
+from wizard.model.journey import Journey
 from wizard.model.machine import Gpu, GpuReport
-from wizard.services import image
+from wizard.services import image, journey, smoke
 
 
 def run(call: Call) -> int:
     """Exit code 1 when no image fits."""
     options, console = call.options, call.console
+    if options.test:
+        return _test(call)
     if options.list:
         return _list(console)
     described = _described(options.capability, options.driver)
@@ -32,6 +38,19 @@ def run(call: Call) -> int:
     for line in advice.advice:
         console.paragraph(line, 0)
     return FINE if best else PROBLEMS
+
+
+def _test(call: Call) -> int:
+    host, console = call.host, call.console
+    name = call.options.name or (journey.load(host) or Journey()).name or DEFAULT_NAME
+    seen = smoke.run(host, name, Narrator(console), call.cancel)
+    if console.json:
+        console.document(smoke.to_json(seen))
+        return FINE
+    console.tagged(tag(Status.OK), _("TensorFlow works in the container {name}.").format(name=seen.container))
+    for line in smoke.in_words(seen):
+        console.paragraph(line)
+    return FINE
 
 
 def _list(console: Console) -> int:

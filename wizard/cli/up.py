@@ -46,6 +46,9 @@ def run(call: Call) -> int:
     console.tagged(tag(Status.OK), words[up.action].format(name=up.name))
     for note in up.notes:
         console.out(f"    {note}")
+    console.say(
+        _("Test TensorFlow in it: {command}").format(command=console.typed("image", "--test", *_named(options.name)))
+    )
     console.say(_("A shell in it: {command}").format(command=console.typed("shell", *_named(options.name))))
     return FINE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 import shlex
 import threading
@@ -18,7 +19,7 @@ from wizard.demo.registry import SimRegistry
 from wizard.demo.shell import Captured, Exit, Interpreter, ToySession, missing
 from wizard.demo.spec import Answer, Spec
 from wizard.demo.training import SimJobs
-from wizard.model.container import KEEP_ALIVE, READY, ContainerSpec, check_name
+from wizard.model.container import KEEP_ALIVE, READY, SMOKE, SMOKE_MARK, ContainerSpec, check_name
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
@@ -390,6 +391,7 @@ class SimEngine:
         inside = self._spec.inside
         folders = {"/": (), **inside.folders, **{mount.target: () for mount in box.info.mounts}}
         answers = {tuple(shlex.split(line)): answer for line, answer in inside.commands.items()}
+        answers[("python", *SMOKE)] = Answer(stdout=_smoke(self._spec if box.gpus else None))
         if box.gpus:
             folders["/dev"] = (*folders.get("/dev", ()), *_devices(self._spec))
             answers[("nvidia-smi", "-L")] = Answer(stdout=gpu_list(self._spec))
@@ -412,6 +414,25 @@ class SimEngine:
 def gpu_list(spec: Spec) -> str:
     """What ``nvidia-smi -L`` prints."""
     return "".join(f"GPU {number}: {gpu.name} (UUID: {gpu.uuid})\n" for number, gpu in enumerate(spec.gpus))
+
+
+def _smoke(spec: Spec | None) -> str:
+    """What the smoke test says in a container that has the GPUs of this machine, or none."""
+    about = [
+        {"name": f"/device:GPU:{number}", "about": f"device: {number}, name: {gpu.name}, pci bus id: 0000:01:00.0"}
+        for number, gpu in enumerate(spec.gpus if spec is not None else ())
+    ]
+    lines: list[dict[str, object]] = [
+        {"step": "import", "python": "3.6.9"},
+        {"step": "devices", "tensorflow": "1.15.4"},
+        {"step": "found", "gpus": about},
+    ]
+    for device in [gpu["name"] for gpu in about] or ["/device:CPU:0"]:
+        for dtype in ("float32", "float16") if about else ("float32",):
+            work = {"device": device, "dtype": dtype}
+            lines += [{"step": "multiply", **work}, {"step": "multiplied", "seconds": 0.4, **work}]
+    lines.append({"step": "done"})
+    return "".join(f"{SMOKE_MARK}{json.dumps(line)}\n" for line in lines)
 
 
 def _devices(spec: Spec) -> tuple[str, ...]:

@@ -26,6 +26,11 @@ collects the processes that others leave behind. ``READY`` does not stand in it 
 which prints its arguments is not taken for ready.
 """
 
+SMOKE = ("-u", "-c", "import os; exec(os.environ['S2S_SMOKE'])")
+"""What Python is told for the smoke test of TensorFlow; the program itself comes in its environment."""
+SMOKE_MARK = "s2s-smoke "
+"""What stands before each line of JSON that the smoke test says."""
+
 GIB = 1024**3
 DEFAULT_SHM = GIB
 STACK = 67108864

@@ -132,6 +132,7 @@ _TOOLKIT_TROUBLE = Link(
     "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/troubleshooting.html",
 )
 _DRIVER = Link(N_("NVIDIA: install the driver"), "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/")
+_CUDA_COMPATIBILITY = Link(N_("NVIDIA: CUDA compatibility"), "https://docs.nvidia.com/deploy/cuda-compatibility/")
 _KEYS = Link(N_("NGC: your API keys"), "https://org.ngc.nvidia.com/setup/api-keys")
 _CATALOG = Link(
     N_("NGC catalog: the TensorFlow image"), "https://catalog.ngc.nvidia.com/orgs/nvidia/containers/tensorflow"
@@ -423,6 +424,49 @@ _WORDS: dict[Problem, _Words] = {
         N_("Run nvidia-smi and read its message; a reboot often helps."),
         about=N_("The NVIDIA driver reports a fault ({subject})."),
         links=(_DRIVER,),
+    ),
+    # TensorFlow in the container
+    Problem.TENSORFLOW_IMPORT: _Words(
+        N_("TensorFlow cannot be loaded in the container."),
+        N_("Read the last line below. The image may have no TensorFlow; s2s-wizard image names one that has."),
+        about=N_("TensorFlow cannot be loaded in the container {subject}."),
+    ),
+    Problem.TENSORFLOW_NO_GPU: _Words(
+        N_("TensorFlow works in the container, but it sees no GPU."),
+        N_("Run the check-up: it looks at the driver and at the runtime that gives containers the GPU."),
+        about=N_("TensorFlow works in the container {subject}, but it sees no GPU."),
+        links=(_TOOLKIT_TROUBLE,),
+    ),
+    Problem.TENSORFLOW_TIMEOUT: _Words(
+        N_("The test of TensorFlow did not end in time and was stopped."),
+        N_("On a GPU newer than the image, the first time takes long: try again. If it stays, take a newer image."),
+    ),
+    Problem.TENSORFLOW_FAILED: _Words(
+        N_("TensorFlow was loaded, but its test failed."),
+        N_("Read the message below. If it names the GPU, take another image: s2s-wizard image tells which fit."),
+    ),
+    Problem.CUDA_MISMATCH: _Words(
+        N_("The parts of the NVIDIA driver do not have the same version (CUDA error 803)."),
+        N_("Most often the driver was updated while the machine was running: reboot, then test again."),
+        links=(_CUDA_COMPATIBILITY,),
+    ),
+    Problem.CUDA_COMPAT: _Words(
+        N_("The image is too new for the driver, and this GPU may not bridge that (CUDA error 804)."),
+        N_("Take an older image, or a newer driver if your GPU allows: s2s-wizard image tells which."),
+        links=(_CUDA_COMPATIBILITY,),
+    ),
+    Problem.CUDA_DRIVER_OLD: _Words(
+        N_("The NVIDIA driver is older than the CUDA in the image."),
+        N_("Take an older image, or a newer driver if your GPU allows: s2s-wizard image tells which."),
+        links=(_CUDA_COMPATIBILITY,),
+    ),
+    Problem.GPU_CODE_MISSING: _Words(
+        N_("The image has no code for this GPU (no kernel image)."),
+        N_("The image is too old or too new for the GPU. Take one that fits: s2s-wizard image tells which."),
+    ),
+    Problem.GPU_MEMORY: _Words(
+        N_("The GPU has too little free memory."),
+        N_("Another program uses it: nvidia-smi lists them. Wait for it, or choose another GPU for the container."),
     ),
     # the registry and the way to it
     Problem.IMAGE_NAME_INVALID: _Words(
