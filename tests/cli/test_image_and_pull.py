@@ -46,6 +46,33 @@ def test_half_a_description_is_wrong_usage(at: Sit, words: list[str]) -> None:
     assert "Give both" in ended.err
 
 
+def test_tensorflow_in_the_container_is_tested(at: Sit) -> None:
+    keyboard = at("healthy")
+    missing = keyboard("image", "--test", "--json")
+    assert (missing.code, missing.document["error"]["id"]) == (4, "container-missing")
+    keyboard("pull")
+    assert "image --test" in keyboard("up").err
+    words, data = keyboard("image", "--test"), keyboard("image", "--test", "--name", "openseq2seq", "--json").document
+    assert words.code == 0
+    assert words.out.startswith("[ok]    TensorFlow works in the container openseq2seq.\n")
+    assert "NVIDIA GeForce RTX 2060" in words.out
+    assert "Loading TensorFlow." in words.err
+    assert data["test"]["gpus"] == ["NVIDIA GeForce RTX 2060"]
+    assert [item["dtype"] for item in data["test"]["products"]] == ["float32", "float16"]
+
+
+def test_how_sure_it_is_stands_in_words_and_in_data(at: Sit) -> None:
+    keyboard = at("healthy")
+    hopper = ("image", "--capability", "9.0", "--driver", "580.65")
+    assert keyboard(*hopper, "--json").document["recommended"]["confidence"] == "unproven"
+    assert "How sure: unproven." in keyboard(*hopper).out
+    assert {item["confidence"] for item in keyboard("image", "--list", "--json").document["images"]} == {
+        "confirmed",
+        "likely",
+        "unproven",
+    }
+
+
 def test_every_image_that_is_known(at: Sit) -> None:
     keyboard = at("no-gpu")
     expected = [choice.image for choice in image.known()]

@@ -17,7 +17,7 @@ from tests.screens.conftest import Start, Walk
 from wizard.demo import machine, spec
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
-from wizard.model.event import Progress, Stalled
+from wizard.model.event import Cancel, Emit, Line, Progress, Stalled
 from wizard.model.finding import Status
 from wizard.model.fix import Fix, StepState
 from wizard.model.journey import Journey, Step
@@ -770,8 +770,57 @@ async def test_the_container_is_shown_made_and_looked_at_from_inside(start: Star
         made = walk.app.session.host.engine.container("openseq2seq")
         assert made is not None
         assert made.running
+        assert walk.pointed == "test"
+        await walk.press("enter")
+        await walk.until(lambda: "TensorFlow works in the container openseq2seq." in walk.whole)
+        assert "(float16)" in walk.whole
+        assert walk.pointed == "next"
         await walk.press("enter")
         await walk.at(Step.SHELL)
+
+
+async def test_a_tensorflow_that_fails_is_explained_with_ways_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wizard.services import smoke
+
+    def fail(*_arguments: object) -> smoke.Smoke:
+        raise Trouble(Problem.GPU_CODE_MISSING, "no kernel image is available", subject="openseq2seq")
+
+    async with start() as walk:
+        await with_image(walk)
+        await walk.go(Step.CONTAINER)
+        await walk.press("enter")
+        await walk.until(lambda: "test" in walk.offered)
+        monkeypatch.setattr(smoke, "run", fail)
+        await walk.press("enter")
+        await walk.until(lambda: "no code for this GPU" in walk.whole)
+        assert walk.offered == ("test", "image", "repairs", "next")
+        await walk.choose("image")
+        await walk.at(Step.IMAGE)
+
+
+async def test_the_test_of_tensorflow_can_be_stopped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wizard.services import smoke
+
+    asked: list[Cancel] = []
+
+    def wait(_host: object, _name: str, emit: Emit, cancel: Cancel) -> smoke.Smoke:
+        asked.append(cancel)
+        emit(Line("Loading TensorFlow."))
+        cancel.wait(60)
+        raise Trouble(Problem.CANCELLED)
+
+    async with start() as walk:
+        await with_image(walk)
+        await walk.go(Step.CONTAINER)
+        await walk.press("enter")
+        await walk.until(lambda: "test" in walk.offered)
+        monkeypatch.setattr(smoke, "run", wait)
+        await walk.press("enter")
+        await walk.until(lambda: "Loading TensorFlow." in walk.text)
+        await walk.choose("stop")
+        await walk.until(lambda: "The test was stopped." in walk.whole)
+        assert asked[0].is_set
+        assert walk.pointed == "next"
 
 
 async def test_without_the_image_the_way_leads_to_the_download(start: Start) -> None:
@@ -831,7 +880,7 @@ async def test_where_the_wizard_cannot_step_aside_it_shows_the_command(start: St
         await walk.go(Step.CONTAINER)
         await walk.press("enter")
         await walk.until(lambda: "next" in walk.offered)
-        await walk.press("enter")
+        await walk.choose("next")
         await walk.at(Step.SHELL)
         await walk.press("enter")
         await walk.until(lambda: "s2s-wizard shell" in walk.whole)

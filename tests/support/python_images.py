@@ -20,7 +20,13 @@ STAND_IN = "s2s-test/stand-in:1"
 """This machine's Python and ``tests/support/stand_in``; /data/mode in the container says what is to fail."""
 REAL = "s2s-test/tensorflow:1.13.1"
 _FOLDER = Path(__file__).with_name("stand_in")
-_WHEEL = "tensorflow==1.13.1"
+# All that "import tensorflow" asks for; h5py and grpcio, which it offers more with, would have to be compiled.
+_PACKAGES = (
+    *("tensorflow==1.13.1", "tensorflow-estimator==1.13.0", "numpy==1.16.4", "protobuf==3.8.0", "six==1.12.0"),
+    *("gast==0.3.3", "absl-py==1.4.0", "astor==0.8.1", "termcolor==1.1.0"),
+    *("keras-applications==1.0.8", "keras-preprocessing==1.1.2"),
+)
+_PIP = ("install", "-q", "--no-deps", "--no-compile", "--only-binary=:all:", "--no-binary=termcolor", "--target")
 _NEVER = ("__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "distutils")
 
 
@@ -44,10 +50,11 @@ def load_real(url: str, folder: Path) -> None:
     python = found[-1]
     packages = folder / "packages"
     done = subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", "--no-compile", "--target", str(packages), _WHEEL, "protobuf<3.20"],
+        [str(python), "-m", "pip", *_PIP, str(packages), *_PACKAGES],
         capture_output=True,
         text=True,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        timeout=240,
         check=False,
     )
     if done.returncode != 0 and os.environ.get(REQUIRE) != "1":
@@ -77,7 +84,7 @@ def _load(url: str, folder: Path, name: str, python: Path, library: Path, more: 
             member = tarfile.TarInfo(link)
             member.type, member.linkname = tarfile.SYMTYPE, str(python)
             out.addfile(member)
-        for needed in sorted(_libraries(programs)):
+        for needed in sorted(_libraries(programs, (str(library), *map(str, more)))):
             out.add(needed, needed.lstrip("/"))
     client = docker.APIClient(base_url=url, version="auto", timeout=300)
     try:
@@ -93,7 +100,7 @@ def _load(url: str, folder: Path, name: str, python: Path, library: Path, more: 
         archive.unlink()
 
 
-def _libraries(programs: list[Path]) -> set[str]:
-    """The system's libraries that these programs and modules are linked with, as ldd names them."""
+def _libraries(programs: list[Path], inside: tuple[str, ...]) -> set[str]:
+    """The libraries outside these folders that programs and modules are linked with, as ldd names them."""
     listed = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False).stdout
-    return {path for path in re.findall(r"(?:=>\s*)?(/\S+)\s+\(0x", listed) if path.startswith(("/lib", "/usr/lib"))}
+    return {path for path in re.findall(r"(?:=>\s*)?(/\S+)\s+\(0x", listed) if not path.startswith(inside)}

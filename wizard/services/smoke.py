@@ -87,6 +87,7 @@ def run(host: Host, name: str, emit: Emit = ignore, cancel: Cancel | None = None
     gpu = plan.container.labels.get(LABEL_GPUS) != "none"
     env = {"S2S_SMOKE": _program(), "S2S_GPU": str(int(gpu)), "S2S_SECONDS": str(max(1, round(limit)))}
     emit(Started(_("Testing TensorFlow in the container {name}.").format(name=plan.container.name)))
+    seen: tuple[Evidence, ...] = ()
     for python in _PYTHONS:
         try:
             session = host.engine.open_exec(plan.container.id, (python, *SMOKE), tty=False, env=env)
@@ -98,9 +99,9 @@ def run(host: Host, name: str, emit: Emit = ignore, cancel: Cancel | None = None
         code = talk.listen(session)
         if code not in _NO_PROGRAM or talk.said:
             return talk.result(plan.container.name, code, plan.notes)
-    raise Trouble(
-        Problem.TENSORFLOW_IMPORT, subject=plan.container.name, hint=_("There is no Python in the container.")
-    )
+        seen = talk.seen() or seen
+    hint = _("There is no Python in the container, or it does not start.")
+    raise Trouble(Problem.TENSORFLOW_IMPORT, subject=plan.container.name, hint=hint, evidence=seen)
 
 
 def to_json(smoke: Smoke) -> dict[str, Any]:
@@ -242,11 +243,11 @@ class _Talk:
             _KILLED: _("It was killed from outside, most often because the machine has too little memory."),
         }
         return Trouble(
-            kind, text or f"exit status {code}", subject=name, hint=hints.get(code, ""), evidence=self._seen()
+            kind, text or f"exit status {code}", subject=name, hint=hints.get(code, ""), evidence=self.seen()
         )
 
     def _late(self) -> Trouble:
-        return Trouble(Problem.TENSORFLOW_TIMEOUT, self._now, evidence=self._seen())
+        return Trouble(Problem.TENSORFLOW_TIMEOUT, self._now, evidence=self.seen())
 
     def _text(self) -> str:
         kind, text = self.said.get("kind", ""), self.said.get("text", "")
@@ -255,7 +256,7 @@ class _Talk:
     def _errors(self) -> str:
         return self._output[2].decode(errors="replace").strip()
 
-    def _seen(self) -> tuple[Evidence, ...]:
+    def seen(self) -> tuple[Evidence, ...]:
         """The end of what TensorFlow printed, and where its program was when it failed."""
         told = ((_("What TensorFlow said"), self._errors()), (_("Where it failed"), self.said.get("trace", "")))
         return tuple(
