@@ -14,7 +14,7 @@ from wizard.model.container_job import Job, from_text, process, to_text
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line
 from wizard.model.training.plan import Standing
-from wizard.services.training import code, dependencies, inside, job, place, preflight
+from wizard.services.training import code, dependencies, inside, job, place, preflight, training_run
 from wizard.services.training.dependencies import Inside
 from wizard.services.training.preflight import Wanted
 
@@ -262,6 +262,16 @@ def test_the_log_folder_decides(bench: Bench) -> None:
     assert "--continue_learning" in ready.argv
     checkpoint(bench, 300)
     assert check(bench).folder.standing is Standing.FINISHED
+
+
+def test_a_log_folder_with_the_training_of_another_configuration(bench: Bench) -> None:
+    bench.furnish()
+    training_run.run(bench.host, NAME, Wanted(MINI, ("--num_epochs=1",)))
+    bench.write("OpenSeq2Seq/example_configs/speech2text/quartznet15x5_LibriSpeech.py", "# another\n")
+    trouble = refused(bench, config="quartznet15x5_LibriSpeech")
+    assert trouble.kind is Problem.CONFIG_UNUSABLE
+    assert "--logdir=/data/quartznet15x5_LibriSpeech" in trouble.hint
+    assert check(bench, "--logdir=/data/mine", config="quartznet15x5_LibriSpeech").logdir == "/data/mine"
 
 
 def test_a_full_disk_is_said_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

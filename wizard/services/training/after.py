@@ -7,7 +7,7 @@ import io
 import posixpath
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wizard.host.ports import Host
 from wizard.model.container import DATA_TARGET
@@ -50,7 +50,7 @@ def _once(
     host: Host, place: Place, wanted: Wanted, mode: str, emit: Emit, cancel: Cancel | None, output: str = ""
 ) -> Outcome:
     """One pass without training; ended in the container when it is cancelled."""
-    want = Wanted(wanted.config, wanted.options, mode, wanted.source, output)
+    want = replace(wanted, mode=mode, output=output)
     ready = preflight.check(host, place, want, emit, cancel)
     begun = training_run.begin(host, ready, emit)
     try:
@@ -82,7 +82,7 @@ def transcribe(
     csv.writer(table, lineterminator="\n").writerows((_COLUMNS, (converted, size, "a")))
     listed = posixpath.join(DATA_TARGET, SAY, "say.csv")
     _write(host, place, listed, table.getvalue())
-    config = posixpath.join(DATA_TARGET, SAY, "config.py")
+    config = posixpath.join(DATA_TARGET, SAY, posixpath.basename(original))
     _write(host, place, config, derived.text(original, (_LAYER, *derived.dataset(infer=(listed,)))))
     output = posixpath.join(DATA_TARGET, SAY, "said.csv")
     options = (*wanted.options, "--batch_size_per_gpu=1")

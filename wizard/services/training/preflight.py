@@ -14,16 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wizard.host.ports import Host
-from wizard.model.container import LABEL_GPUS, GpuChoice
+from wizard.knowledge import configs
+from wizard.model.container import DATA_TARGET, LABEL_GPUS, GpuChoice
+from wizard.model.container_job import FOLDER
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Line, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.machine import PathKind
-from wizard.model.training import plan
+from wizard.model.training import derived, plan
 from wizard.model.training.plan import DEFAULT_CONFIG, LogFolder, Refusal, Run, Value
 from wizard.model.training.settings import Settings
 from wizard.services.training import code, dependencies, inside
+from wizard.services.training import job as jobs
 from wizard.services.training.code import Code
 from wizard.services.training.dependencies import Inside
 from wizard.services.training.place import Place
@@ -41,6 +44,7 @@ _OWN_FLAGS = ("enable_logs", "continue_learning")
 """What the log folder decides; said by the user it changes nothing."""
 _PASSED_ON = ("no_dir_check", "benchmark", "use_xla_jit")
 _PASSED_ON_WITH_VALUE = ("bench_steps", "bench_start", "debug_port")
+_CUDNN = "encoder_params/use_cudnn_rnn"
 _LOGDIR = "experiment"
 """OpenSeq2Seq's own, where a configuration names none."""
 _PIECE = 1024 * 1024
@@ -113,11 +117,14 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
     settings = settings_of({**config.scalars, **given})
     rows = _check_data(host, place, brought, config, mode)
     machine = machine_of(host, place, have)
-    _check_gpu(config, machine, given)
+    _check_load_model(host, place, brought, config)
+    config, given, changes = _without_gpu(host, place, config, machine, given)
     options, processes, notes = _fitted(config, settings, machine, rows, given, mode)
     settings = settings_of({**config.scalars, **options})
     logdir = posixpath.normpath(posixpath.join(brought.path, settings.logdir or _LOGDIR))
     folder = log_folder(host, place, logdir, settings.total_steps(rows, processes))
+    if folder.resumes:
+        _check_same(host, place, config, logdir)
     if mode in ("eval", "infer") and not folder.resumes:
         raise Trouble(Problem.NO_CHECKPOINT, subject=logdir)
     free = host.files.disk(place.data).free
@@ -132,6 +139,7 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
         processes=processes,
         output=wanted.output,
     )
+    notes = (*changes, *notes)
     for note in notes:
         emit(Line(note))
     return Ready(place, brought, config, run, (*run.argv, *more), folder, logdir, settings, rows, notes)
@@ -314,13 +322,26 @@ def machine_of(host: Host, place: Place, have: Inside) -> plan.Machine:
     )
 
 
-def _check_gpu(config: Config, machine: plan.Machine, given: Mapping[str, Value]) -> None:
-    if config.gpu_only and not machine.gpus and given.get("encoder_params/use_cudnn_rnn") is not False:
-        hint = _("It needs a GPU. Without one, add: -- --encoder_params/use_cudnn_rnn=False")
-        raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
-    if config.mixed and not machine.gpus:
-        hint = _("It computes with mixed precision, which needs a GPU.")
-        raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
+def _without_gpu(
+    host: Host, place: Place, config: Config, machine: plan.Machine, given: Mapping[str, Value]
+) -> tuple[Config, dict[str, Value], tuple[str, ...]]:
+    """The configuration and the options with which it runs on this GPU, or on none; and what was changed for it."""
+    notes, options = [], dict(given)
+    if config.gpu_only and not machine.gpus and _CUDNN not in given:
+        options[_CUDNN] = False
+        notes.append(_("Layers that exist on GPUs only are replaced."))
+    lacks = not machine.gpus or (machine.capability is not None and not plan.mixed_precision(machine.capability))
+    if config.mixed and lacks:
+        path = posixpath.join(DATA_TARGET, FOLDER, "configs", posixpath.basename(config.path))
+        _write(host, place.outside(path), derived.text(config.path, derived.mixed_off()))
+        config = replace(config, path=path, mixed=False)
+        notes.append(_("There is no mixed precision here: it is switched off in a copy, {path}.").format(path=path))
+    return config, options, tuple(notes)
+
+
+def _write(host: Host, path: str, text: str) -> None:
+    before = host.files.read(path)
+    host.files.replace(path, before.data if before else None, text.encode())
 
 
 def _fitted(
@@ -332,7 +353,11 @@ def _fitted(
     mode: str,
 ) -> tuple[dict[str, Value], int, tuple[str, ...]]:
     """The options that the machine and the rows ask for, under those that were given; the processes, and the notes."""
-    fitted = plan.fit(settings, machine, rows=rows if mode.startswith("train") else None, mixed=config.mixed)
+    known = configs.by_path(config.path)
+    each = known.memory * configs.GB // known.batch if known is not None and known.memory else None
+    fitted = plan.fit(
+        settings, machine, rows=rows if mode.startswith("train") else None, bytes_per_sample=each, mixed=config.mixed
+    )
     options = {**{name: value for name, value in fitted.options.items() if name in config.scalars}, **given}
     processes = fitted.processes if mode.startswith("train") and options.get("use_horovod", settings.use_horovod) else 1
     notes = []
@@ -341,7 +366,10 @@ def _fitted(
     if "batch_size_per_gpu" in fitted.options and "batch_size_per_gpu" not in given:
         if not fitted.batch:
             raise Trouble(Problem.TRAINING_DATA, subject=_("fewer utterances than GPUs"))
-        text = _("Utterances in the data: {rows}. The batch size is {batch} for that.")
+        if rows is not None and rows < (settings.batch_size_per_gpu or 1) * max(1, machine.gpus):
+            text = _("Utterances in the data: {rows}. The batch size is {batch} for that.")
+        else:
+            text = _("The GPU's memory is less than the configuration was written for: the batch size is {batch}.")
         notes.append(text.format(rows=rows, batch=fitted.batch))
     elif rows is not None and mode.startswith("train"):
         now = settings_of({**config.scalars, **options})
@@ -353,6 +381,17 @@ def _fitted(
     if not machine.gpus:
         notes.append(_("There is no GPU in this container: the training runs on the processor, many times slower."))
     return options, processes, tuple(notes)
+
+
+def _check_load_model(host: Host, place: Place, brought: Code, config: Config) -> None:
+    """A configuration that begins from another model needs that one first."""
+    base = config.scalars.get("load_model")
+    if not isinstance(base, str) or not base:
+        return
+    path = posixpath.normpath(posixpath.join(brought.path, base))
+    if path.startswith(f"{DATA_TARGET}/") and not host.files.names(place.outside(path)):
+        hint = _("It begins from another model, which has to be trained first: {path}.").format(path=path)
+        raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
 
 
 # --- the log folder ----------------------------------------------------------------------------------------------
@@ -372,3 +411,14 @@ def log_folder(host: Host, place: Place, logdir: str, total_steps: int | None) -
     folder = plan.log_folder(logdir, found, total_steps=total_steps, now=time.time())
     taken = folder.aside and host.files.info(place.outside(folder.aside)).kind is not PathKind.MISSING
     return replace(folder, aside=f"{folder.aside}-2") if taken else folder
+
+
+def _check_same(host: Host, place: Place, config: Config, logdir: str) -> None:
+    """Several configurations name the same log folder; one cannot go on from the checkpoint of another."""
+    trained = [job for job in jobs.all_of(host, place) if job.facts.get("mode", "").startswith("train")]
+    owner = next((job.facts["config"] for job in reversed(trained) if job.facts["logdir"] == logdir), "")
+    if owner and posixpath.basename(owner) != posixpath.basename(config.path):
+        name = posixpath.basename(config.path).removesuffix(".py")
+        hint = _("The log folder {path} holds a training of {other}. Give this one its own: -- --logdir={folder}")
+        hint = hint.format(path=logdir, other=owner, folder=posixpath.join(DATA_TARGET, name))
+        raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
