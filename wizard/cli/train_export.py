@@ -48,7 +48,7 @@ def run(call: Call) -> int:
     )
     content = export.text(job, scheduler)
     path = None if options.output is None else _absolute(options.output, host.home)
-    notes = export.notes(job, scheduler, shlex.quote(options.output or _("FILE")))
+    notes = export.notes(job, scheduler, shlex.quote(options.output) if options.output else _("FILE"))
     if path is not None and not _written(call, path, content):
         return PERSON
     if console.json:

@@ -112,7 +112,7 @@ def check(job: TrainingJob, scheduler: Scheduler) -> TrainingJob:
         if re.search(f"[{_NOT_TEXT}]", word) or not word:
             raise Trouble(Problem.BAD_INPUT, subject=word)
     if job.nodes < 1 or job.gpus_per_node < 0:
-        raise Trouble(Problem.BAD_INPUT, subject=f"{job.nodes} x {job.gpus_per_node}")
+        raise Trouble(Problem.BAD_INPUT, subject=f"--nodes {job.nodes} --gpus-per-node {job.gpus_per_node}")
     if scheduler is Scheduler.KUBERNETES:
         for label in (job.name, job.queue, job.claim, job.pull_secret):
             if label and (not _LABEL.fullmatch(label) or len(label) > _LONGEST):
@@ -125,7 +125,7 @@ def check(job: TrainingJob, scheduler: Scheduler) -> TrainingJob:
     if scheduler is Scheduler.SLURM_DOCKER and job.nodes > 1:
         raise Trouble(
             Problem.BAD_INPUT,
-            subject=str(job.nodes),
+            subject=f"--nodes {job.nodes}",
             hint=_("Containers of plain Docker cannot train together on several nodes. Use pyxis or Kubernetes."),
         )
     return job
