@@ -156,8 +156,8 @@ class PullScreen(StepScreen):
 
     def _look(self) -> None:
         download = self.session.download
-        if download is None:
-            return
+        if download is None or not self.is_current:
+            return  # under a dialog nobody sees it, and drawing both is what costs most
         state = download.state
         before, self._seen = self._seen, state
         if state == before:
