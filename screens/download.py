@@ -11,7 +11,7 @@ from screens.work import Happened, Job
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Line, Progress, Stalled
-from wizard.model.journal import Began, Ended
+from wizard.model.journal import Ended
 from wizard.model.journey import Step
 from wizard.model.progress import Layers, PullPlan
 from wizard.model.secret import Secret
@@ -132,9 +132,7 @@ class Download:
 
     def _said(self, event: object) -> None:
         with self._lock:
-            if isinstance(event, Began):
-                self._state = replace(self._state, via=event.via)
-            elif isinstance(event, PullPlan):
+            if isinstance(event, PullPlan):
                 self._state = replace(self._state, plan=event, via=event.via)
             elif isinstance(event, Progress):
                 self._state = replace(self._state, progress=event, stalled=None)

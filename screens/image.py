@@ -18,8 +18,9 @@ from wizard.model.image import ImageReference
 from wizard.model.journey import Step
 
 if TYPE_CHECKING:
-    from wizard.services.image import Advice, ImagePlan
+    from wizard.services.image import Advice
     from wizard.services.image import Choice as Option
+    from wizard.services.pull import Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Looked:
 
     image: str
     advice: Advice
-    plan: ImagePlan | None
+    plan: Preview | None
     trouble: Trouble | None
 
 
@@ -51,7 +52,7 @@ class ImageScreen(StepScreen):
         )
 
     def _find(self, wanted: str) -> Looked:
-        from wizard.services import account, image
+        from wizard.services import account, image, pull
 
         host = self.session.host
         advice = image.for_machine(host)
@@ -62,7 +63,7 @@ class ImageScreen(StepScreen):
             return Looked("", advice, None, None)
         try:
             key = account.current(host)
-            return Looked(chosen, advice, image.inspect(host, chosen, key[0] if key else None), None)
+            return Looked(chosen, advice, pull.preview(host, chosen, key[0] if key else None), None)
         except Trouble as trouble:
             return Looked(chosen, advice, None, trouble)
 
@@ -172,19 +173,35 @@ def _about(choice: Option) -> list[Para]:
     return [Para(choice.reason), *([Para(sure)] if sure else [])]
 
 
-def _sizes(plan: ImagePlan) -> Sequence[Block]:
+def _sizes(plan: Preview) -> Sequence[Block]:
     if plan.here is not None:
         return [Item(_("It is on this computer already. Nothing has to be downloaded."), Status.OK)]
-    rows = []
-    if plan.bytes_total:
-        rows.append((_("Download"), size(plan.bytes_total)))
+    if plan.bytes_total is None:
+        return unknown(plan)
+    rows = [(_("Download"), size(plan.bytes_total - plan.bytes_here))]
     if plan.bytes_here:
         rows.append((_("Here already"), size(plan.bytes_here)))
-    if plan.disk_needed:
-        rows.append((_("On the disk"), _("about {size} when unpacked").format(size=size(plan.disk_needed))))
-    if plan.disk_free is not None:
-        rows.append((_("Free"), _("{size} where Docker keeps images").format(size=size(plan.disk_free))))
-    blocks: list[Block] = [Facts(rows)]
-    if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
+    blocks: list[Block] = [Facts([*rows, *disk_rows(plan)])]
+    if not plan.fits:
         blocks += [Gap(), Item(_("There is not enough room on the disk. Make room first."), Status.WARNING)]
     return blocks
+
+
+def unknown(plan: Preview) -> list[Block]:
+    """Why the size is not known."""
+    reason = brief(plan.why) if plan.why else ""
+    text = _("{reason} So the size is not known before; Docker tries it by a way of its own.").format(reason=reason)
+    return [Item(text.strip(), Status.WARNING)]
+
+
+def disk_rows(plan: Preview) -> list[tuple[str, str]]:
+    """The disk that a download needs at each place, as rows of a table."""
+    rows = []
+    for room in plan.rooms:
+        text = _("about {size} in {path}").format(size=size(room.needed), path=room.path)
+        if room.free is not None:
+            text = _("about {size} in {path}, {free} free").format(
+                size=size(room.needed), path=room.path, free=size(room.free)
+            )
+        rows.append((_("Disk needed"), text))
+    return rows

@@ -14,15 +14,16 @@ from textual.widget import Widget
 from screens.base import StepScreen, brief, trouble_blocks
 from screens.dialogs import Dialog
 from screens.download import Download, State, attach
+from screens.image import disk_rows, unknown
 from screens.layout import Block, Facts, Gap, Item, Para, size, two_ends
 from screens.session import Session
 from screens.widgets import Blocks, Choice
 from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Status
 from wizard.model.i18n import _, ngettext
 from wizard.model.journey import Step
 from wizard.model.progress import LayerState
-from wizard.services.image import UNREACHABLE
 
 if TYPE_CHECKING:
     from wizard.model.secret import Secret
@@ -130,17 +131,38 @@ class PullScreen(StepScreen):
             self._start()
             return
         if looked.trouble is not None:
-            choices = self._rescue(looked.trouble)
-            if looked.trouble.kind in UNREACHABLE:
-                choices.insert(1, Choice("start", _("Let Docker try"), _("its way to the network may be another")))
-            self.show(trouble_blocks(looked.trouble), choices)
+            self.show(trouble_blocks(looked.trouble), self._rescue(looked.trouble))
             self._trouble = looked.trouble
         elif cost is not None:
-            begin = Choice("start", _("Download it"), verb=_("Download"))
-            other = Choice("back", _("Choose another image"), verb=_("Back"))
-            self.show(_price(self.journey.image, cost, looked.found), [begin, other] if cost.fits else [other, begin])
+            self._ask(looked, cost)
+            if cost.rate is None and cost.missing:
+                self._measure(looked, cost)
+
+    def _ask(self, looked: Looked, cost: Cost, default: str = "") -> None:
+        begin = Choice("start", _("Download it"), verb=_("Download"))
+        others = [Choice("back", _("Choose another image"), verb=_("Back"))]
+        if cost.plan.manifest is None:
+            others.append(Choice("again", _("Ask the registry again"), verb=_("Ask again")))
+        choices = [begin, *others] if cost.plan.fits else [*others, begin]
+        self.show(_price(self.journey.image, cost, looked.found), choices, default)
+
+    def _measure(self, looked: Looked, cost: Cost) -> None:
+        """Looks for a moment how fast the registry is, and then names the time."""
+
+        def measured(better: Cost) -> None:
+            current = self.choices.current
+            if better.rate is not None and current is not None:
+                self._ask(looked, better, current.id)
+
+        def run(_emit: Emit, cancel: Cancel) -> Cost:
+            from wizard.services import cost as service
+
+            return service.measure(self.session.host, cost, looked.key, cancel)
+
+        self.work(_("Measuring the speed …"), run, measured, failed=lambda _trouble: None)
 
     def _start(self) -> None:
+        self.end_work()
         self.session.note(_("Downloading {image}").format(image=self.journey.image))
         self._take(start=True)
 
@@ -279,11 +301,26 @@ class LayersDialog(Dialog):
         self.set_interval(1.0, self._again, name="layers")
 
     def _again(self) -> None:
-        self.query_one("#text", Blocks).blocks = tuple(self._rows())
+        text = self.query_one("#text", Blocks)
+        rows = tuple(self._rows())
+        if rows != text.blocks:
+            text.blocks = rows
 
     def _rows(self) -> list[Block]:
+        """Those on their way one by one, and the others as numbers: there may be a hundred."""
         layers = self._download.state.layers
-        rows = [(layer.name, _layer(layer)) for layer in layers.layers] if layers else []
+        if layers is None:
+            return []
+        moving = [layer for layer in layers.layers if layer.stage not in ("waiting", "done")]
+        waiting = sum(layer.stage == "waiting" for layer in layers.layers)
+        rows = [
+            (
+                _("Done"),
+                _("{n} of {count}").format(n=len(layers.layers) - len(moving) - waiting, count=len(layers.layers)),
+            ),
+            (_("Waiting"), str(waiting)),
+            *((layer.name, _layer(layer)) for layer in moving),
+        ]
         return [Facts(rows)]
 
 
@@ -302,20 +339,25 @@ def _price(image: str, cost: Cost, found: Found | None) -> list[Block]:
     else:
         question = _("Download {size}?").format(size=size(missing))
     rows = [(_("Image"), image)]
-    if cost.layers is not None:
-        text = ngettext("one layer", "{n} layers", cost.layers).format(n=cost.layers)
+    if plan.layers is not None:
+        text = ngettext("one layer", "{n} layers", plan.layers).format(n=plan.layers)
         rows.append((_("Parts"), _("{layers}, the parts of an image").format(layers=text)))
-    if plan.disk_needed:
-        rows.append((_("On the disk"), _("about {size} when unpacked").format(size=size(plan.disk_needed))))
-    if plan.disk_free is not None:
-        rows.append((_("Free"), _("{size} where Docker keeps images").format(size=size(plan.disk_free))))
+    if plan.rooms:
+        kept = _("by this program: what is here is kept when it is stopped")
+        lost = _("by Docker: it starts again from zero when it is stopped")
+        rows.append((_("How"), lost if plan.via == ENGINE else kept))
+    rows += disk_rows(plan)
     if cost.seconds is not None and cost.rate is not None:
         text = _("about {time}, at {size} a second as the last time")
+        if cost.measured:
+            text = _("about {time} or less; one connection gives {size} a second")
         rows.append((_("Time"), text.format(time=duration(cost.seconds), size=size(cost.rate))))
     blocks: list[Block] = [Para(question, "bold"), Gap(), Facts(rows)]
     if found is not None and (text := _earlier(found)):
         blocks[:0] = [Item(text, Status.INFO), Gap()]
-    if not cost.fits:
+    if plan.manifest is None:
+        blocks += [Gap(), *unknown(plan)]
+    if not cost.plan.fits:
         blocks += [Gap(), Item(_("There is not enough room on the disk. Make room first."), Status.WARNING)]
     return blocks
 
@@ -337,11 +379,9 @@ def _earlier(found: Found) -> str:
 
 def _layer(layer: LayerState) -> str:
     stage = {
-        "waiting": _("waiting"),
         "downloading": _("downloading"),
         "downloaded": _("downloaded"),
         "unpacking": _("unpacking"),
-        "done": _("done"),
     }.get(layer.stage, layer.stage)
     return _("{stage}, {amount}").format(stage=stage, amount=_amount(layer.done, layer.size))
 

@@ -149,7 +149,7 @@ def test_the_cost_is_said_and_asked_about(
     ended = keyboard("pull")
     assert ended.code == code
     assert questions == ["Download 4.5 GB?"]
-    assert "about 13.4 GB when unpacked" in ended.err
+    assert "It needs about 17.9 GB in /var/lib/docker. 212.0 GB are free there." in ended.err
     assert ("nothing was downloaded" in ended.out) == (answer is False)
     assert (keyboard.host.engine.image(FITTING) is not None) == (code == 0)
 

@@ -21,7 +21,7 @@ from wizard.model.event import Cancel, Finished, Line, Progress, Stalled
 from wizard.model.image import ImageReference
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
-from wizard.services import image, pull
+from wizard.services import pull
 
 pytestmark = pytest.mark.real
 MB = 1_000_000
@@ -70,9 +70,10 @@ def trouble(host: Host, name: str, key: Secret | None = None, **more: Any) -> tu
 
 def test_a_public_image_comes_without_a_key(host: Host, ngc: NgcLike) -> None:
     pushed = ngc.push_busybox("pull/public", extra=[3 * MB, 2 * MB, 100_000, 10_000])
-    plan = image.inspect(host, pushed.image, ngc.key)
-    assert (plan.bytes_total, plan.disk_needed, plan.here) == (pushed.download_size, 3 * pushed.download_size, None)
-    assert plan.disk_free is not None
+    plan = pull.preview(host, pushed.image, ngc.key)
+    assert (plan.bytes_total, plan.bytes_here, plan.here) == (pushed.download_size, 0, None)
+    assert plan.fits
+    assert [(room.needed, room.free is None) for room in plan.rooms] == [(3 * pushed.download_size, False)]
     ngc.requests.clear()
     ngc.throttle(2 * MB)
 
@@ -89,7 +90,7 @@ def test_a_public_image_comes_without_a_key(host: Host, ngc: NgcLike) -> None:
     arrived = host.engine.image(pushed.image)
     assert arrived is not None
     assert arrived.repo_digests == (f"{ngc.host}/pull/public@{pushed.digest}",)
-    assert image.inspect(host, pushed.image, None).here == arrived
+    assert pull.preview(host, pushed.image, None).here == arrived
 
     ngc.requests.clear()
     events.clear()

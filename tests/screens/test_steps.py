@@ -422,7 +422,7 @@ async def test_one_image_is_recommended_with_its_reason_and_size(start: Start) -
         await walk.go(Step.IMAGE)
         assert f"Recommended: {IMAGE}" in walk.text
         assert "Fits your GPU and driver" in walk.text
-        assert "GB when unpacked" in walk.text
+        assert "GB in /var/lib/docker" in walk.text
         await walk.press("enter")
         await walk.at(Step.PULL)
         assert walk.journey.image == IMAGE
@@ -569,8 +569,8 @@ async def test_what_it_costs_is_said_before_it_starts(start: Start, slow: Slow) 
         await walk.go(Step.PULL, image=IMAGE)
         await walk.until(lambda: "Download 4.5 GB?" in walk.text)
         assert "30 layers" in walk.text
-        assert "about 13.4 GB when unpacked" in walk.text
-        assert "where Docker keeps images" in walk.text
+        assert "about 17.9 GB in /var/lib/docker, 212 GB free" in walk.text
+        assert "by this program: what is here is kept when it is stopped" in walk.whole
         assert "about 15 min, at 5.0 MB a second as the last time" in walk.text
         assert slow.calls == 0
         await walk.press("escape")

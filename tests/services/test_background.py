@@ -18,7 +18,7 @@ from wizard.model.journal import Began, Ended
 from wizard.model.machine import ProcessId
 from wizard.model.progress import Layers, PullPlan
 from wizard.model.secret import Secret
-from wizard.services import background, cost, pull
+from wizard.services import background, pull
 
 IMAGE = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
 PATIENCE = 20.0
@@ -201,7 +201,7 @@ def test_a_fault_inside_is_no_silence(host: Host, monkeypatch: pytest.MonkeyPatc
 
 def test_a_process_that_has_gone_is_told_with_what_it_had_reached(host: Host) -> None:
     name = background._name(host, IMAGE)
-    began = Began(IMAGE, "engine", ProcessId(4_000_000, "an earlier start"))
+    began = Began(IMAGE, ProcessId(4_000_000, "an earlier start"))
     host.store.write(f"pulls/{name}.000007", journal.write(began) + journal.write(Progress(450, 1000, "bytes")))
     found = background.find(host, IMAGE)
     assert found is not None
@@ -289,28 +289,3 @@ def test_a_line_that_is_not_understood_is_passed_over(line: bytes) -> None:
 def test_a_line_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
     line = journal.write(PullPlan(5, 1, 2)).replace(b"}", b', "mood": "good"}')
     assert journal.read(line) == PullPlan(5, 1, 2)
-
-
-# --- what it costs ---------------------------------------------------------------------------------------------------
-
-
-def test_the_time_is_named_when_a_speed_is_known(host: Host) -> None:
-    first = cost.look(host, IMAGE, None)
-    assert first.missing == first.plan.bytes_total
-    assert (first.layers, first.seconds, first.needs_key) == (30, None, False)
-    background._keep_speed(host, IMAGE, [1e6] * 4)
-    assert cost.look(host, IMAGE, None).seconds is None
-    background._keep_speed(host, IMAGE, [1e6, 3e6] * 4)
-    assert first.missing is not None
-    assert cost.look(host, IMAGE, None).seconds == pytest.approx(first.missing / 2e6)
-
-
-def test_a_speed_that_was_spoilt_is_none(host: Host) -> None:
-    for data in (b"{", b"[1]", b'{"nvcr.io": "fast"}', b'{"nvcr.io": 0}'):
-        host.store.write("pulls/speeds.json", data)
-        assert background.speed(host, "nvcr.io") is None
-
-
-def test_nothing_is_missing_of_an_image_that_is_here(host: Host) -> None:
-    pull.run(host, IMAGE, None)
-    assert cost.look(host, IMAGE, None).missing == 0

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from wizard.demo import spec as demo_spec
-from wizard.demo.machine import assemble, build
-from wizard.host.ports import Host
+from wizard.demo.machine import assemble
 from wizard.knowledge.images import capability_of, load, version
-from wizard.model.errors import Problem, Trouble
-from wizard.model.image import Confidence, ImageReference, Layer, Manifest
-from wizard.model.machine import DiskSpace, EngineInfo, EngineKind, Gpu, GpuReport, ImageInfo, MigInstance
-from wizard.model.secret import Secret
+from wizard.model.image import Confidence
+from wizard.model.machine import Gpu, GpuReport, MigInstance
 from wizard.services import image
 
 NAME = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
@@ -353,124 +350,3 @@ def test_every_text_is_filled_in(capability: tuple[int, int], driver: str) -> No
     texts += [advice.recommended.reason] if advice.recommended else []
     assert texts
     assert not [text for text in texts if "{" in text or "}" in text or "  " in text or not text.endswith(".")]
-
-
-# --- what it would take ---
-
-
-@dataclass
-class _Engine:
-    kind: EngineKind = EngineKind.ENGINE
-    here: ImageInfo | None = None
-    containerd: bool = False
-
-    def info(self) -> EngineInfo:
-        return EngineInfo(
-            *(self.kind, "26.1", "1.45", "Debian", "arm64", {}, "runc", "/somewhere/docker", "overlay2"),
-            *(self.containerd, False, 0, "box"),
-        )
-
-    def image(self, reference: str) -> ImageInfo | None:
-        assert reference == NAME
-        return self.here
-
-
-@dataclass
-class _Registry:
-    answer: Manifest | Problem
-
-    def manifest(self, reference: ImageReference, key: Secret | None, arch: str) -> Manifest:
-        assert (str(reference), arch) == (NAME, "arm64")
-        if isinstance(self.answer, Problem):
-            raise Trouble(self.answer)
-        return self.answer
-
-
-@dataclass
-class _Files:
-    asked: str = ""
-    refuse: bool = False
-
-    def disk(self, path: str) -> DiskSpace:
-        self.asked = path
-        if self.refuse:
-            raise Trouble(Problem.FILE_PERMISSION)
-        return DiskSpace(path, 500, 400)
-
-
-MANIFEST = Manifest(
-    ImageReference.parse(NAME), DIGEST, CONFIG, 10, (Layer("sha256:" + "a" * 64, 1000),), anonymous=True
-)
-PULLED = ImageInfo("sha256:1", (NAME,), (f"nvcr.io/nvidia/tensorflow@{DIGEST}",), 5000)
-OTHER = ImageInfo("sha256:2", (NAME,), ("nvcr.io/nvidia/tensorflow@sha256:" + "e" * 64,), 5000)
-
-
-def host(engine: _Engine, answer: Manifest | Problem, files: _Files | None = None) -> Host:
-    simulated = build("healthy")
-    return replace(simulated, engine=engine, registry=_Registry(answer), files=files or _Files())  # type: ignore[arg-type]
-
-
-def test_what_a_download_takes() -> None:
-    files = _Files()
-    plan = image.inspect(host(_Engine(), MANIFEST, files), NAME, None)
-    assert (plan.manifest, plan.here, plan.bytes_total, plan.bytes_here) == (MANIFEST, None, 1010, 0)
-    assert (plan.disk_needed, plan.disk_free, files.asked) == (3030, 400, "/somewhere/docker")
-
-
-@pytest.mark.parametrize("here", [PULLED, replace(PULLED, id=CONFIG, repo_digests=())], ids=["pulled", "loaded"])
-def test_an_image_that_is_here_takes_nothing(here: ImageInfo) -> None:
-    plan = image.inspect(host(_Engine(here=here), MANIFEST), NAME, None)
-    assert (plan.here, plan.bytes_total, plan.bytes_here, plan.disk_needed) == (here, 1010, 1010, 0)
-
-
-def test_another_image_of_the_same_name_is_not_it() -> None:
-    plan = image.inspect(host(_Engine(here=OTHER), MANIFEST), NAME, None)
-    assert (plan.here, plan.bytes_here, plan.disk_needed) == (None, 0, 3030)
-
-
-def test_without_the_registry_an_image_that_is_here_will_do() -> None:
-    plan = image.inspect(host(_Engine(here=OTHER), Problem.REGISTRY_UNREACHABLE), NAME, None)
-    assert (plan.manifest, plan.here, plan.bytes_total, plan.disk_needed) == (None, OTHER, None, 0)
-
-
-@pytest.mark.parametrize(
-    ("here", "kind"),
-    [
-        (None, Problem.REGISTRY_UNREACHABLE),
-        (None, Problem.DNS),
-        (PULLED, Problem.TAG_MISSING),
-        (None, Problem.KEY_WANTED),
-    ],
-)
-def test_what_the_registry_says_against_it_is_passed_on(here: ImageInfo | None, kind: Problem) -> None:
-    with pytest.raises(Trouble) as caught:
-        image.inspect(host(_Engine(here=here), kind), NAME, None)
-    assert caught.value.kind is kind
-
-
-def test_a_name_that_is_none() -> None:
-    with pytest.raises(Trouble) as caught:
-        image.inspect(host(_Engine(), MANIFEST), "not an image", None)
-    assert caught.value.kind is Problem.IMAGE_NAME_INVALID
-
-
-@pytest.mark.parametrize(
-    ("engine", "files", "asked", "free"),
-    [
-        (_Engine(containerd=True), _Files(), "/var/lib/containerd", 400),
-        (_Engine(EngineKind.ROOTLESS), _Files(), "/somewhere/docker", 400),
-        (_Engine(EngineKind.REMOTE), _Files(), "", None),
-        (_Engine(EngineKind.DESKTOP), _Files(), "", None),
-        (_Engine(), _Files(refuse=True), "/somewhere/docker", None),
-    ],
-)
-def test_free_space_is_that_of_the_engine(engine: _Engine, files: _Files, asked: str, free: int | None) -> None:
-    assert image.inspect(host(engine, MANIFEST, files), NAME, None).disk_free == free
-    assert files.asked == asked
-
-
-def test_a_simulated_machine_answers_too() -> None:
-    plan = image.inspect(build("healthy"), NAME, None)
-    assert plan.bytes_total is not None
-    assert plan.disk_needed == 3 * plan.bytes_total
-    assert plan.disk_free is not None

@@ -16,7 +16,6 @@ from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
 from wizard.services import account, background, cost
 from wizard.services.cost import Cost
-from wizard.services.image import UNREACHABLE
 from wizard.services.pull import Way
 
 
@@ -34,8 +33,9 @@ def run(call: Call) -> int:
         return _stop(call, image, goes_on=goes_on)
     key = None
     if not goes_on:
-        price, key = _price(call, image)
-        if price is not None and not _agreed(call, price):
+        asks = not (call.console.json or call.options.yes)
+        price, key = _price(call, image) if asks or call.options.detach else (None, _key(call))
+        if price is not None and asks and not _agreed(call, price, key):
             call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
             return PERSON
     if call.options.detach and call.host.background.lasting:
@@ -105,33 +105,37 @@ def _detach(call: Call, image: str, key: Secret | None, *, goes_on: bool) -> int
     return FINE
 
 
-def _price(call: Call, image: str) -> tuple[Cost | None, Secret | None]:
-    """What it costs, and the key if it needs one; no cost where the registry cannot be reached."""
-    found = account.current(call.host)
-    key = None if found is None else found[0]
-    try:
-        price = cost.look(call.host, image, key)
-    except Trouble as trouble:
-        if trouble.kind not in UNREACHABLE:
-            raise
-        return None, key
+def _price(call: Call, image: str) -> tuple[Cost, Secret | None]:
+    """What it costs, and the key if it needs one."""
+    key = _key(call)
+    price = cost.look(call.host, image, key, _way(call))
     return price, key if price.needs_key else None
 
 
-def _agreed(call: Call, price: Cost) -> bool:
+def _key(call: Call) -> Secret | None:
+    found = account.current(call.host)
+    return None if found is None else found[0]
+
+
+def _agreed(call: Call, price: Cost, key: Secret | None) -> bool:
     """Whether the user agrees to the cost. Who typed the command where nobody can be asked has agreed."""
-    missing, plan, console = price.missing, price.plan, call.console
-    if not missing or console.json or call.options.yes:
+    console = call.console
+    if not price.missing:
         return True
-    if plan.disk_needed:
-        text = _("On the disk it needs about {size} when unpacked.").format(size=size(plan.disk_needed))
-        if plan.disk_free is not None:
-            text += " " + _("{size} are free where Docker keeps images.").format(size=size(plan.disk_free))
+    if price.rate is None and call.host.terminal.is_interactive():
+        price = cost.measure(call.host, price, key, call.cancel)
+    missing, plan = price.missing or 0, price.plan
+    for room in plan.rooms:
+        text = _("It needs about {size} in {path}.").format(size=size(room.needed), path=room.path)
+        if room.free is not None:
+            text += " " + _("{size} are free there.").format(size=size(room.free))
         console.say(text)
     if price.seconds is not None and price.rate is not None:
         text = _("It takes about {time}, at {size} a second as the last time.")
+        if price.measured:
+            text = _("It takes about {time} or less; one connection gives {size} a second.")
         console.say(text.format(time=duration(price.seconds), size=size(round(price.rate))))
-    if not price.fits:
+    if not plan.fits:
         console.say(_("There is not enough room on the disk. Make room first."))
     question = _("Download {size}?").format(size=size(missing))
     if plan.bytes_here:

@@ -20,10 +20,9 @@ from wizard.model.secret import redact
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """The first line: which image, how it is fetched (``via``), by which process."""
+    """The first line: which image, by which process."""
 
     image: str
-    via: str
     process: ProcessId
 
 

@@ -55,7 +55,6 @@ class Found:
     """
 
     image: str
-    via: str
     process: ProcessId
     runs: bool
     progress: Progress | None = None
@@ -211,7 +210,7 @@ def run(
             if writer is not None:
                 # What was asked of an earlier one is not for this one.
                 host.store.remove(f"{_FOLDER}/{name}.ask")
-                writer.begin(Began(image, way.via, host.background.this()))
+                writer.begin(Began(image, host.background.this()))
         except Trouble:
             if begun is not None:
                 raise
@@ -415,7 +414,7 @@ def _found(host: Host, name: str) -> Found | None:
     progress = next((event for event in reversed(events) if isinstance(event, Progress)), None)
     ended = next((event for event in events if isinstance(event, Ended)), None)
     runs = ended is None and host.background.runs(began.process)
-    return Found(began.image, began.via, began.process, runs, progress, ended)
+    return Found(began.image, began.process, runs, progress, ended)
 
 
 def _alive(host: Host, found: Found) -> bool:

@@ -1,4 +1,4 @@
-"""Which image fits the GPU and the driver, and what fetching it would take."""
+"""Which image fits the GPU and the driver."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from wizard.host.ports import Host
 from wizard.knowledge.images import Capability, Family, Images, KnownImage, Version, load, version
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import N_, _, ngettext
-from wizard.model.image import Confidence, ImageReference, Manifest
-from wizard.model.machine import EngineInfo, EngineKind, Gpu, GpuReport, ImageInfo
-from wizard.model.secret import Secret
+from wizard.model.image import Confidence
+from wizard.model.machine import Gpu, GpuReport, ImageInfo
 
-ROOM = 3
-"""A pull needs about that many times the compressed size: the archive, and the unpacked files."""
-_CONTAINERD = "/var/lib/containerd"
 _NEWEST_DRIVER: Version = (9999,)
 _OPENSEQ2SEQ_NEEDS: Version = (1, 10)
 _NEW_PYTHON: Version = (3, 8)
@@ -71,24 +67,6 @@ class Advice:
     gpu: Gpu | None
     driver: str = ""
     newer: Newer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePlan:
-    """What a pull of an image would take, in bytes.
-
-    ``here`` is the image if it is on this machine, and the same as in the registry as far as that could be asked.
-    ``manifest`` is None where it could not; then ``bytes_total`` is None too. ``disk_needed`` is about what Docker
-    needs while it unpacks. ``disk_free`` is None where it cannot be told.
-    """
-
-    reference: ImageReference
-    manifest: Manifest | None
-    here: ImageInfo | None
-    bytes_total: int | None
-    bytes_here: int
-    disk_needed: int
-    disk_free: int | None
 
 
 def for_machine(host: Host) -> Advice:
@@ -154,35 +132,6 @@ def to_json(advice: Advice) -> dict[str, Any]:
     }
 
 
-def inspect(host: Host, text: str, key: Secret | None) -> ImagePlan:
-    """Asks the registry and the engine about an image.
-
-    Raises ``Trouble``: a bad name, what the registry says about the image or the key, the engine's kinds. That the
-    registry cannot be reached is raised only if the image is not here already.
-    """
-    reference = ImageReference.parse(text)
-    info = host.engine.info()
-    here = host.engine.image(str(reference))
-    manifest: Manifest | None = None
-    try:
-        manifest = host.registry.manifest(reference, key, info.arch or "amd64")
-    except Trouble as trouble:
-        if trouble.kind not in UNREACHABLE or here is None:
-            raise
-    if here is not None and manifest is not None and not is_same(here, manifest.digest, manifest.config_digest):
-        here = None
-    total = manifest.download_size if manifest else None
-    return ImagePlan(
-        reference=reference,
-        manifest=manifest,
-        here=here,
-        bytes_total=total,
-        bytes_here=total or 0 if here else 0,
-        disk_needed=0 if here or total is None else ROOM * total,
-        disk_free=_free(host, info),
-    )
-
-
 def is_same(image: ImageInfo, *digests: str) -> bool:
     """Whether an image of the engine is the one that the registry describes by ``digests``.
 
@@ -190,16 +139,6 @@ def is_same(image: ImageInfo, *digests: str) -> bool:
     and of the manifest on the containerd store; either covers the whole content.
     """
     return bool({image.id, *(item.rpartition("@")[2] for item in image.repo_digests)} & set(filter(None, digests)))
-
-
-def _free(host: Host, info: EngineInfo) -> int | None:
-    """Bytes that are free where the engine keeps images; None where they are on another machine."""
-    if info.kind in (EngineKind.REMOTE, EngineKind.DESKTOP) or not info.root_dir:
-        return None
-    try:
-        return host.files.disk(_CONTAINERD if info.containerd_store else info.root_dir).free
-    except Trouble:
-        return None
 
 
 # --- the decision ---

@@ -89,8 +89,8 @@ class Room:
 class Preview:
     """What a pull would take. ``here`` is the image if nothing has to be fetched; ``via`` is who would download.
 
-    ``manifest``, ``bytes_total`` and ``layers`` are None where the registry could not be asked. ``bytes_here`` and
-    ``layers_here`` are those that need not be fetched.
+    ``manifest``, ``bytes_total`` and ``layers`` are None where the registry could not be asked, and ``why`` tells the
+    reason. ``bytes_here`` and ``layers_here`` are those that need not be fetched.
     """
 
     manifest: Manifest | None
@@ -101,6 +101,12 @@ class Preview:
     layers: int | None
     layers_here: int
     rooms: tuple[Room, ...]
+    why: Trouble | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room at every place, as far as is known."""
+        return all(room.free is None or room.needed <= room.free for room in self.rooms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,7 @@ def preview(host: Host, text: str, key: Secret | None, way: Way | None = None) -
     if here is not None and manifest is not None and not is_same(here, *manifest.digests):
         here = None
     if manifest is None:
-        return Preview(None, here, "engine", None, 0, None, 0, ())
+        return Preview(None, here, "engine", None, 0, None, 0, (), why)
     sizes = {layer.digest: layer.size for layer in manifest.layers}
     total = manifest.download_size
     if here is not None:
