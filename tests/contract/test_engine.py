@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from wizard.model.container import ContainerSpec, GpuChoice
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
+from wizard.model.image_archive import member
 from wizard.model.machine import Mount
 
 NAME = "contract"
@@ -357,3 +358,44 @@ def test_what_the_engine_keeps_is_told_with_sizes(dock: Dock) -> None:
 def test_an_engine_without_a_proxy(dock: Dock) -> None:
     info = dock.engine.info()
     assert (info.http_proxy, info.https_proxy, info.no_proxy) == ("", "", "")
+
+
+# --- archives ------------------------------------------------------------------------------------------------------
+
+
+def test_what_stops_an_archive_stops_the_load(dock: Dock) -> None:
+    def archive() -> Iterator[bytes]:
+        yield bytes(512)
+        raise Trouble(Problem.REGISTRY_UNREACHABLE, "in the middle")
+
+    with pytest.raises(Trouble) as caught:
+        list(dock.engine.load(archive(), Cancel()))
+    assert caught.value.kind is Problem.REGISTRY_UNREACHABLE
+
+
+def test_a_load_is_cancelled_in_the_middle(dock: Dock) -> None:
+    cancel = Cancel()
+
+    def archive() -> Iterator[bytes]:
+        yield from member("nothing", 512, [bytes(512)])
+        cancel.set()
+        yield bytes(512)
+
+    with pytest.raises(Trouble) as caught:
+        list(dock.engine.load(archive(), cancel))
+    assert caught.value.kind is Problem.CANCELLED
+
+
+def test_what_is_no_archive_is_told(dock: Dock) -> None:
+    """Before the stream, or in it."""
+    said: list[object] = []
+    try:
+        said += [
+            message["error"]
+            for message in dock.engine.load(iter([b"no archive at all" * 100]), Cancel())
+            if "error" in message
+        ]
+    except Trouble as trouble:
+        said.append(trouble.kind)
+    assert len(said) == 1
+    assert said[0] is Problem.ENGINE_OTHER or isinstance(said[0], str)

@@ -259,3 +259,19 @@ def test_a_disk_tells_bytes_and_files(disk: Disk) -> None:
     space = disk.files.disk(path(disk, "not/there/yet"))
     assert 0 < space.free <= space.total
     assert 0 <= space.files_free <= space.files or space.files == 0
+
+
+def test_a_file_is_opened_and_read_in_pieces(disk: Disk) -> None:
+    disk.put(path(disk, "large"), b"abcdef", 0o644)
+    with disk.files.open(path(disk, "large")) as file:
+        assert file.read(4) == b"abcd"
+        assert file.seek(1) == 1
+        assert file.read() == b"bcdef"
+    for name, kind in (("missing", Problem.FILE_MISSING), ("", Problem.FILE_NOT_REGULAR)):
+        with pytest.raises(Trouble) as caught:
+            disk.files.open(path(disk, name).rstrip("/"))
+        assert caught.value.kind is kind
+
+
+def test_paths_on_one_file_system_have_one_device(disk: Disk) -> None:
+    assert disk.files.disk(disk.folder).device == disk.files.disk(path(disk, "missing/deeper")).device

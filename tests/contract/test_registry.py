@@ -107,3 +107,44 @@ def test_a_proxy_that_is_not_there(shelf: Shelf) -> None:
         shelf.registry.reach("registry.example.org", "http://someone:swordfish@127.0.0.1:9")
     assert (caught.value.kind, caught.value.subject) == (Problem.PROXY, "127.0.0.1:9")
     assert "swordfish" not in f"{caught.value} {caught.value.evidence}"
+
+
+# --- the parts of an image -----------------------------------------------------------------------------------------
+
+
+def read(shelf: Shelf, key: Secret | None, reference: ImageReference, cut: int = 0) -> tuple[bytes, int]:
+    """The lowest layer from the byte ``cut`` on, and its size."""
+    layer = shelf.registry.manifest(reference, key).layers[0]
+    source = shelf.registry.blobs(reference, key)
+    try:
+        stream = source.open(layer.digest, layer.size, cut, min(layer.size, cut + 5000))
+        assert (stream.first, stream.end) == (cut, min(layer.size, cut + 5000))
+        data = b"".join(iter(stream.read, b""))
+        assert stream.read() == b""
+        stream.close()
+    finally:
+        source.close()
+    return data, layer.size
+
+
+def test_a_part_comes_in_pieces(shelf: Shelf) -> None:
+    whole, size = read(shelf, None, shelf.public)
+    assert len(whole) == min(size, 5000)
+    rest, _size = read(shelf, None, shelf.public, 1000)
+    assert rest[: len(whole) - 1000] == whole[1000:]
+
+
+def test_a_private_part_wants_the_key(shelf: Shelf) -> None:
+    assert read(shelf, shelf.key, shelf.private)[0]
+    manifest = shelf.registry.manifest(shelf.private, shelf.key)
+    with pytest.raises(Trouble) as caught:
+        shelf.registry.blobs(shelf.private, None).open(manifest.config_digest, manifest.config_size, 0, 5)
+    assert caught.value.kind is Problem.KEY_WANTED
+
+
+def test_the_manifest_is_kept_as_it_is(shelf: Shelf) -> None:
+    manifest = shelf.registry.manifest(shelf.public, None)
+    assert manifest.documents
+    assert all(document.media_type.startswith("application/") for document in manifest.documents)
+    assert manifest.digest in manifest.digests
+    assert manifest.config_digest in manifest.digests

@@ -71,6 +71,25 @@ def _mirror() -> str:
     raise CannotStart("this machine's apt sources name no Debian mirror")
 
 
+@pytest.fixture(scope="session")
+def containerd_engine() -> Iterator[PrivateEngine]:
+    """The newest engine, with the containerd image store."""
+    folder = Path(tempfile.mkdtemp(prefix="s2s-engine-"))
+    try:
+        try:
+            if os.geteuid() != 0:
+                raise CannotStart("only root can start dockerd")
+            private = start({"features": {"containerd-snapshotter": True}}, path=fetch(SUITES[-1], folder))
+        except CannotStart as error:
+            not_here(error)
+        try:
+            yield private
+        finally:
+            private.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session", params=[INSTALLED, *SUITES])
 def engine_path(request: pytest.FixtureRequest) -> Iterator[str]:
     """For ``engine.start(path=…)``: where each version's programs lie; "" for the installed one."""

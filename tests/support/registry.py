@@ -87,13 +87,16 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the front has seen. ``kind`` is ping, token, manifest, blob or layer."""
+    """A request that the front has seen. ``kind`` is ping, token, manifest, blob or layer; ``asked`` the bytes of the
+    range that it named.
+    """
 
     method: str
     path: str
     kind: str
     authorization: str
     status: int
+    asked: int = 0
 
 
 @dataclass
@@ -106,11 +109,20 @@ class _Answer:
 
 
 @dataclass
+class _Corruption:
+    at: int | None
+    times: int
+
+
+@dataclass
 class _Faults:
     answers: list[_Answer] = field(default_factory=list)
     cuts: dict[str, list[int]] = field(default_factory=dict)
     stalls: dict[str, int] = field(default_factory=dict)
-    corrupt: set[str] = field(default_factory=set)
+    corrupt: dict[str, list[_Corruption]] = field(default_factory=dict)
+    no_ranges: bool = False
+    away: bool = False
+    layers_at: str | None = None
     bytes_per_second: float | None = None
     denied: set[str] = field(default_factory=set)
     unlicensed: set[str] = field(default_factory=set)
@@ -300,9 +312,28 @@ class NgcLike:
         """Goes on with what was stalled."""
         self._faults.released.set()
 
-    def corrupt(self, blob: Blob) -> None:
-        """Sends this blob with one byte changed."""
-        self._faults.corrupt.add(blob.digest)
+    def corrupt(self, blob: Blob, at: int | None = None, times: int = 1_000_000) -> None:
+        """Sends this blob with one byte changed: the one at ``at``, or one near the beginning of each answer."""
+        self._faults.corrupt.setdefault(blob.digest, []).append(_Corruption(at, times))
+
+    def no_ranges(self) -> None:
+        """Sends whole blobs, whatever part is asked for."""
+        self._faults.no_ranges = True
+
+    def layers_elsewhere(self) -> str:
+        """Redirects blobs to another host, as nvcr.io does; its name."""
+        self._faults.layers_at = f"localhost:{self.host.rpartition(':')[2]}"
+        return self._faults.layers_at
+
+    def away(self, gone: bool) -> None:
+        """Hangs up on everybody, and on everybody who comes, until it is back."""
+        self._faults.away = gone
+        if gone:
+            self._server.hang_up()
+
+    def expire_tokens(self) -> None:
+        """No token that was given is good any longer."""
+        self._tokens.clear()
 
     def throttle(self, bytes_per_second: float | None) -> None:
         """How fast each connection sends blobs."""
@@ -370,6 +401,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """Answers a TLS greeting at once and in plain text, as Go's servers do; Docker tries TLS first."""
+        if self.server.ngc._faults.away:
+            return
         with suppress(OSError):
             if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
                 self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
@@ -395,7 +428,7 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "ping":
                 self._send(200, b"{}")
             elif kind == "blob":
-                self._send(307, headers={"Location": f"http://{ngc.host}/layers?{self.path}"})
+                self._send(307, headers={"Location": f"http://{faults.layers_at or ngc.host}/layers?{self.path}"})
             else:
                 self._forward(self.path)
 
@@ -481,14 +514,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _note(self, status: int) -> None:
-        self.server.ngc.requests.append(Request(self.command, self.path, self._kind(), self._authorization(), status))
+        first, _, last = (self.headers.get("Range") or "").removeprefix("bytes=").partition("-")
+        asked = int(last) - int(first) + 1 if first and last else 0
+        self.server.ngc.requests.append(
+            Request(self.command, self.path, self._kind(), self._authorization(), status, asked)
+        )
 
     def _forward(self, path: str) -> None:
         """Passes the request to the real registry and its answer back, with the faults that were ordered."""
         connection = http.client.HTTPConnection(*self.server.ngc.backend, timeout=60)
         try:
             # Docker sends one Accept line for each kind of manifest; all of them count.
-            wanted = {name: ", ".join(self.headers.get_all(name, ())) for name in ("Accept", "Range")}
+            names = ("Accept",) if self.server.ngc._faults.no_ranges else ("Accept", "Range")
+            wanted = {name: ", ".join(self.headers.get_all(name, ())) for name in names}
             connection.request(self.command, path, headers={name: value for name, value in wanted.items() if value})
             with connection.getresponse() as response:
                 self._note(response.status)
@@ -508,10 +546,13 @@ class _Handler(BaseHTTPRequestHandler):
         limit = cuts.pop(0) if cuts else None
         stall = faults.stalls.get(digest)
         sent, started = 0, time.monotonic()
+        begins = int((response.getheader("Content-Range") or "bytes 0-").partition(" ")[2].partition("-")[0])
         while piece := response.read(_CHUNK):
-            if digest in faults.corrupt and sent == 0:
-                middle = len(piece) // 2
-                piece = piece[:middle] + bytes([piece[middle] ^ 0xFF]) + piece[middle + 1 :]
+            for fault in faults.corrupt.get(digest, ()):
+                place = len(piece) // 2 if fault.at is None and sent == 0 else (fault.at or -1) - begins - sent
+                if 0 <= place < len(piece) and fault.times > 0:
+                    fault.times -= 1
+                    piece = piece[:place] + bytes([piece[place] ^ 0xFF]) + piece[place + 1 :]
             if limit is not None and sent + len(piece) > limit:
                 self.wfile.write(piece[: limit - sent])
                 self._break()

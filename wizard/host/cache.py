@@ -53,9 +53,10 @@ class FolderCache:
         return total
 
     def here(self, digest: str, size: int) -> int:
-        try:
+        with suppress(OSError):
             if self._whole(digest).stat().st_size == size:
                 return size
+        try:
             with self._partial(digest).open("rb") as file:
                 crcs = _table(file.fileno(), size, self._chunk)
         except OSError:

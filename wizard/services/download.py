@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from wizard.host.ports import CachedBlob, Host
+from wizard.host.ports import BlobSource, CachedBlob, Host
 from wizard.model import engine_text, image_archive
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
@@ -22,7 +22,7 @@ from wizard.model.image import ImageReference, Manifest
 from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
-from wizard.services.fetch import CONNECTIONS, Fetcher, Limits
+from wizard.services.fetch import CONNECTIONS, Fetcher, Limits, insist
 from wizard.services.pull import Pulled, Room, Telling, Way, compared, said
 
 _CONTAINERD = "/var/lib/containerd"
@@ -31,6 +31,7 @@ _UNPACKED = 2
 _TICK = 0.1
 _BUSY_SECONDS = 1.0
 _LARGEST_CONFIG = 8 * 1024 * 1024
+_TRIES = 5
 _MOST_RELATIVES = 4
 """images of the same repository whose manifests are asked for, to find layers in common"""
 _REASONS = {
@@ -58,11 +59,19 @@ class Stock:
         return self.in_engine + self.in_cache
 
 
-def stock(host: Host, manifest: Manifest, key: Secret | None, info: EngineInfo, *, look: bool = True) -> Stock:
+def stock(
+    host: Host,
+    manifest: Manifest,
+    key: Secret | None,
+    info: EngineInfo,
+    cancel: Cancel | None = None,
+    *,
+    look: bool = True,
+) -> Stock:
     """Looks at the cache and, with ``look``, at the engine's images; for that the configuration is fetched."""
     config, skipped = b"", frozenset[str]()
     if look:
-        config = _config(host, manifest, key)
+        config = _config(host, manifest, key, cancel or Cancel())
         skipped = _in_engine(host, manifest, key, info, config)
     sizes = {layer.digest: layer.size for layer in manifest.layers}
     cached = {digest: host.cache.here(digest, size) for digest, size in sizes.items() if digest not in skipped}
@@ -119,19 +128,24 @@ def _disk(host: Host, path: str) -> DiskSpace | None:
         return None
 
 
-def _config(host: Host, manifest: Manifest, key: Secret | None) -> bytes:
+def _config(host: Host, manifest: Manifest, key: Secret | None, cancel: Cancel) -> bytes:
     """The image's configuration. Raises the kinds of the registry, ``DIGEST_MISMATCH``."""
     size = manifest.config_size
     if size > _LARGEST_CONFIG:
         raise Trouble(Problem.REGISTRY_TROUBLE, f"a configuration of {size} bytes", subject=manifest.reference.host)
     source = host.registry.blobs(manifest.reference, key)
     try:
-        stream = source.open(manifest.config_digest, size, 0, size)
-        data = b"".join(iter(stream.read, b""))
-        stream.close()
+        return insist(lambda: _read(source, manifest.config_digest, size), cancel, _TRIES)
     finally:
         source.close()
-    return data
+
+
+def _read(source: BlobSource, digest: str, size: int) -> bytes:
+    stream = source.open(digest, size, 0, size)
+    try:
+        return b"".join(iter(stream.read, b""))
+    finally:
+        stream.close()
 
 
 def _in_engine(host: Host, manifest: Manifest, key: Secret | None, info: EngineInfo, config: bytes) -> frozenset[str]:
@@ -244,7 +258,7 @@ class _Work:
         self._host, self._reference, self._manifest, self._key, self._info = host, reference, manifest, key, info
         self._emit, self._cancel, self._limits, self._clock = emit, cancel, limits, clock
         self._sizes = {layer.digest: layer.size for layer in manifest.layers}
-        self._stock = stock(host, manifest, key, info)
+        self._stock = stock(host, manifest, key, info, cancel)
         here = {digest: host.cache.here(digest, size) for digest, size in self._sizes.items()}
         here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
         self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))

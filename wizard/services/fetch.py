@@ -14,12 +14,14 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from wizard.host.ports import BlobSource, BlobStream, CachedBlob
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.progress import TransferProgress
 
+_T = TypeVar("_T")
 CONNECTIONS = 16
 """The polite upper limit, where the user sets none."""
 _FIRST = 4
@@ -207,7 +209,7 @@ class Fetcher:
                     return
                 tries = 1 if task.got else tries + 1
                 self._note(place, trouble)
-                self._over.wait(min(_LONGEST_PAUSE, 0.5 * 2 ** min(tries, 8)) * random.uniform(0.5, 1))  # noqa: S311
+                self._over.wait(_pause(tries))
             except BaseException as error:
                 self._hand_back(task)
                 self._fail(Trouble(Problem.INTERNAL, repr(error)))
@@ -401,7 +403,7 @@ class Fetcher:
                     raise
                 tries += 1
                 self._last = trouble
-                self._over.wait(min(_LONGEST_PAUSE, 0.5 * 2 ** min(tries, 8)))
+                self._over.wait(_pause(tries))
 
     def _whole_chunk(self, source: BlobSource, blob: CachedBlob, first: int, end: int) -> bytes:
         stream = source.open(blob.digest, blob.size, first, end)
@@ -415,6 +417,25 @@ class Fetcher:
             return bytes(fresh)
         finally:
             stream.close()
+
+
+def insist(attempt: Callable[[], _T], cancel: Cancel, tries: int) -> _T:
+    """What ``attempt`` returns, tried again while what stops it may pass."""
+    for number in range(1, tries):
+        try:
+            return attempt()
+        except Trouble as trouble:
+            if trouble.kind not in _PASSING:
+                raise
+            cancel.wait(_pause(number))
+            cancel.check()
+    return attempt()
+
+
+def _pause(tries: int) -> float:
+    """Seconds to wait after so many failures: twice as long each time, and never the same for two connections."""
+    longest = min(_LONGEST_PAUSE, 0.25 * 2.0 ** min(tries, 8))
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 class _Tuner:
