@@ -92,7 +92,7 @@ def run_one(host: Host, check: Check) -> Finding:
             _("The other checks are not touched by it."),
             evidence=(Evidence(type(error).__name__, str(error)),),
         )
-    evidence = tuple(Evidence(item.source, redact(item.text)) for item in finding.evidence)
+    evidence = tuple(Evidence(redact(item.source), redact(item.text)) for item in finding.evidence)
     return replace(finding, evidence=evidence, seconds=time.monotonic() - began)
 
 

@@ -92,7 +92,7 @@ def _named_by(trouble: Trouble) -> Cause | None:
 
 
 def _evidence(trouble: Trouble, subject: str) -> tuple[Evidence, ...]:
-    seen = [Evidence(item.source, redact(item.text)) for item in trouble.evidence]
+    seen = [Evidence(redact(item.source), redact(item.text)) for item in trouble.evidence]
     text = redact(trouble.text).strip()
     if text and not any(text in item.text for item in seen):
         seen.insert(0, Evidence(_("The message, word for word"), text))
