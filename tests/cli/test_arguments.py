@@ -59,7 +59,7 @@ def test_the_contract_can_be_typed(words: list[str], expected: dict[str, object]
     "words",
     [
         ["nonsense"],
-        ["train"],
+        ["data"],
         ["doctor", "extra"],
         ["doctor", "--check"],
         ["doctor", "--jso"],

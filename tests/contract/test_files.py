@@ -275,3 +275,19 @@ def test_a_file_is_opened_and_read_in_pieces(disk: Disk) -> None:
 
 def test_paths_on_one_file_system_have_one_device(disk: Disk) -> None:
     assert disk.files.disk(disk.folder).device == disk.files.disk(path(disk, "missing/deeper")).device
+
+
+def test_the_size_of_a_file_is_told(disk: Disk) -> None:
+    disk.put(path(disk, "archive"), b"a" * 3000, 0o644)
+    assert disk.files.info(path(disk, "archive")).size == 3000
+
+
+def test_a_file_is_removed_whatever_it_holds(disk: Disk) -> None:
+    place = path(disk, "archive")
+    disk.put(place, b"old", 0o644)
+    disk.files.remove(place)
+    assert disk.files.info(place).kind is PathKind.MISSING
+    disk.files.remove(place)
+    with pytest.raises(Trouble) as caught:
+        disk.files.remove(disk.folder)
+    assert caught.value.kind is Problem.FILE_NOT_REGULAR

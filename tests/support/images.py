@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import re
 import shutil
 import subprocess
@@ -17,7 +18,13 @@ BUSYBOX = "s2s-test/busybox:1"
 BASH = "s2s-test/bash:1"
 """The same with a real bash and the usual terminfo entries; CMD is ``bash``."""
 
+SPEECH = "s2s-test/speech:1"
+"""busybox with this machine's own Python and sox, as a TensorFlow image has them: see ``add_speech``."""
+
 _TERMINALS = ("dumb", "linux", "screen", "screen-256color", "tmux", "tmux-256color", "vt100", "xterm", "xterm-256color")
+
+
+_NOT_NEEDED = {"__pycache__", "test", "idlelib", "ensurepip", "lib2to3", "pydoc_data", "tkinter", "dist-packages"}
 
 
 def load(url: str) -> None:
@@ -60,6 +67,45 @@ def add_image(url: str, name: str, *changes: str, files: dict[str, bytes] | None
         return str(client.images(name, quiet=True)[0])
     finally:
         client.close()
+
+
+def add_speech(url: str) -> None:
+    """Gives ``SPEECH`` to the engine at ``url``."""
+    client = docker.APIClient(base_url=url, version="auto", timeout=120)
+    try:
+        repository, tag = SPEECH.split(":")
+        client.import_image_from_data(
+            speech_archive(), repository=repository, tag=tag, changes=["ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        )
+    finally:
+        client.close()
+
+
+@cache
+def speech_archive() -> bytes:
+    """The file system of ``SPEECH`` as a tar archive."""
+    python = Path("/usr/bin/python3").resolve()
+    library = Path("/usr/lib", python.name)
+    plugins = Path("/usr/lib", f"{platform.machine()}-linux-gnu", "sox")
+    if shutil.which("sox") is None or not library.is_dir() or not (plugins / "libsox_fmt_mp3.so").exists():
+        raise RuntimeError("the speech image needs Debian's python3, sox and libsox-fmt-mp3 on this machine")
+    seen: set[str] = set()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as out:
+        _add_base(out)
+        _add_program(out, "sox", seen)
+        _add(out, "/bin/python3", python.read_bytes())
+        _add_libraries(out, python, seen)
+        for path in sorted(plugins.glob("*.so")):
+            _add(out, str(path), path.read_bytes())
+            _add_libraries(out, path, seen)
+        for path in sorted(library.rglob("*")):
+            parts = set(path.relative_to(library).parts)
+            if path.is_file() and not parts & _NOT_NEEDED and not parts & {f"config-{python.name[6:]}"}:
+                _add(out, str(path), path.read_bytes(), 0o644)
+                if path.suffix == ".so":
+                    _add_libraries(out, path, seen)
+    return buffer.getvalue()
 
 
 @cache
@@ -114,7 +160,11 @@ def _add_program(out: tarfile.TarFile, name: str, seen: set[str]) -> None:
     """Adds /bin/NAME and, where it is not static, the libraries that ldd names, at their own paths."""
     path = _program(name)
     _add(out, f"/bin/{name}", Path(path).read_bytes())
-    listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    _add_libraries(out, Path(path), seen)
+
+
+def _add_libraries(out: tarfile.TarFile, path: Path, seen: set[str]) -> None:
+    listed = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False).stdout
     for library in re.findall(r"(?:=>\s*)?(/\S+)\s+\(0x", listed):
         if library not in seen:
             seen.add(library)

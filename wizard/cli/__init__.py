@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wizard.host.ports import Host
 
 INTERRUPTED = 130
+_LONG = ("fetch",)
+"""What ``data`` does that takes its time and says so in lines."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,8 +92,8 @@ def _guarded(options: Namespace, console: Console, log_path: str | None) -> int:
 
 def _run(options: Namespace, console: Console) -> int:
     if options.json:
-        long = options.command in ("pull", "run") or (options.command == "train" and not options.export)
-        console.json = "lines" if long else "document"
+        actions = {"train": not getattr(options, "export", ""), "data": getattr(options, "action", "") in _LONG}
+        console.json = "lines" if actions.get(options.command, options.command in ("pull", "run")) else "document"
     host = _host(options.demo)
     console.info = host.info
     try:

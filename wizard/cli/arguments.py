@@ -19,7 +19,21 @@ DEMO = "unknown-runtime"
 """The simulated machine of a ``--demo`` without a name: the one whose Docker does not know the runtime."""
 STORES = ("keyring", "pass", "file")
 
-_COMMANDS = ("doctor", "explain", "fix", "undo", "key", "image", "pull", "up", "shell", "train", "run", "report")
+_COMMANDS = (
+    "doctor",
+    "explain",
+    "fix",
+    "undo",
+    "key",
+    "image",
+    "pull",
+    "up",
+    "shell",
+    "data",
+    "train",
+    "run",
+    "report",
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -193,6 +207,7 @@ def _build() -> _Parser:
     shell.add_argument("--name", metavar="NAME", help=_("the container's name"))
     shell.set_defaults(words=())
 
+    _add_data(commands)
     _add_train(commands)
 
     run = _add(commands, "run", _("the whole wizard with no questions, from an answers file"))
@@ -333,6 +348,26 @@ def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:
             )
         elif name == "check":
             action.add_argument("--image", metavar="IMAGE", help=_("the image that the key is wanted for"))
+
+
+def _add_data(commands: argparse._SubParsersAction[_Parser]) -> None:
+    data = _add(commands, "data", _("the data to train on: LibriSpeech, part by part"))
+    actions = data.add_subparsers(title=_("what to do"), metavar="list|fetch", dest="action", required=True)
+    _add_action(actions, "list", _("the parts of LibriSpeech, their sizes, and what is here"))
+
+    fetch = _add_action(actions, "fetch", _("download parts of LibriSpeech and make them ready"))
+    fetch.add_argument("parts", metavar="PART", nargs="*", help=_('without one: enough to begin with; "all" for all'))
+    fetch.add_argument("--keep-archives", action="store_true", help=_("keep what was downloaded after it is converted"))
+    fetch.add_argument("--mirror", metavar="URL", default="", help=_("another server that has the same archives"))
+    fetch.add_argument("--yes", action="store_true", help=_("do not ask"))
+
+
+def _add_action(actions: argparse._SubParsersAction[_Parser], name: str, help_text: str) -> _Parser:
+    """One of the things that ``data`` does."""
+    action = _add(actions, name, help_text, command="data")
+    action.add_argument("--name", metavar="NAME", help=_("the container's name"))
+    _add_json(action)
+    return action
 
 
 def _add(

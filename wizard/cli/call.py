@@ -123,6 +123,9 @@ class Narrator:
 
 def progress_json(event: Progress) -> dict[str, Any]:
     """A progress event as the contract wants it."""
+    if event.unit == "steps":
+        eta = None if event.eta is None else round(event.eta)
+        return {"steps_done": event.done, "steps_total": event.total, "eta_seconds": eta, "phase": event.phase}
     return {
         "bytes_done": event.done,
         "bytes_total": event.total,
@@ -138,15 +141,16 @@ def progress_line(event: Progress) -> str:
     Rounded down: 100 % is said when nothing is missing, not before.
     """
     parts: list[str] = []
+    shown = str if event.unit == "steps" else size
     if event.total:
         parts.append(
             _("{done} of {total} ({percent} %)").format(
-                done=size(event.done), total=size(event.total), percent=event.done * 100 // event.total
+                done=shown(event.done), total=shown(event.total), percent=event.done * 100 // event.total
             )
         )
     else:
-        parts.append(size(event.done))
-    if event.rate:
+        parts.append(shown(event.done))
+    if event.rate and event.unit != "steps":
         parts.append(_("{amount}/s").format(amount=size(round(event.rate))))
     if event.eta is not None:
         parts.append(_("{time} left").format(time=duration(event.eta)))

@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
+from wizard.demo import converter
 from wizard.demo import pull as stream
 from wizard.demo.daemon import Box, Daemon, finish, replace_state
 from wizard.demo.files import Identity
@@ -408,6 +410,7 @@ class SimEngine:
                 **env,
             },
             folder=inside.folder,
+            python=partial(converter.run, self._daemon.tree, box.info.mounts, self._pace),
         )
 
 

@@ -37,6 +37,12 @@ class Node:
     data: bytes = b""
     link: str = ""
     changed: float = 0.0
+    length: int = 0
+    """the bytes of a large file whose content nobody looks at"""
+
+    @property
+    def size(self) -> int:
+        return self.length or len(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,8 @@ class SimFiles:
         if node is None:
             return PathInfo(path, PathKind.MISSING)
         read, write, execute = (self._user.may(node, want) for want in (_READ, _WRITE, _SEARCH))
-        return PathInfo(path, node.kind, read, write, execute, node.changed)
+        size = node.size if node.kind is PathKind.FILE else 0
+        return PathInfo(path, node.kind, read, write, execute, node.changed, size)
 
     def read(self, path: str, *, root: bool = False) -> FileContent | None:
         return self._as(root, lambda who: self._read(path, who))
@@ -216,6 +223,19 @@ class SimFiles:
                 return b""
             raise
         return found.data[offset : offset + limit] if found is not None else b""
+
+    def remove(self, path: str) -> None:
+        with self._lock:
+            real = self._tree.follow(posixpath.dirname(path), self._user)
+            real = posixpath.join(real, posixpath.basename(path))
+            node = self._tree.nodes.get(real)
+            if node is None:
+                return
+            if node.kind is PathKind.DIRECTORY and not node.link:
+                raise Trouble(Problem.FILE_NOT_REGULAR, os.strerror(errno.EISDIR), subject=path)
+            self._tree.may_write(real, self._user)
+            self._tree.use(real, -node.size)
+            del self._tree.nodes[real]
 
     def names(self, folder: str) -> tuple[str, ...]:
         try:

@@ -9,6 +9,7 @@ from wizard.demo.background import Answer, SimBackground
 from wizard.demo.cache import SimCache
 from wizard.demo.commands import SimCommands, SimPrivilege
 from wizard.demo.daemon import Box, Daemon
+from wizard.demo.downloads import SimDownloads
 from wizard.demo.engine import SimEngine, go_arch
 from wizard.demo.files import Identity, SimFiles, Tree
 from wizard.demo.gpus import SimGpus
@@ -18,9 +19,10 @@ from wizard.demo.store import SimStore
 from wizard.demo.terminal import SimTerminal
 from wizard.host.ports import Host
 from wizard.host.terminal import SystemTerminal
+from wizard.model.container import DATA_TARGET
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
-from wizard.model.machine import ContainerInfo, HostInfo, RootAccess
+from wizard.model.machine import ContainerInfo, HostInfo, Mount, RootAccess
 from wizard.model.proxy import of_environment
 from wizard.model.secret import Secret
 
@@ -88,6 +90,7 @@ def assemble(spec: specs.Spec, *, pace: float = 0) -> Host:
         engine=engine,
         gpus=SimGpus(spec),
         registry=registry,
+        downloads=SimDownloads(tree, who, spec.network, pace),
         keys=SimKeys(spec.keys.keyring),
         terminal=SimTerminal(SystemTerminal(), commands),
         store=SimStore(f"{user.home}/.local/state/s2s-wizard", lambda: background.this().pid),
@@ -119,5 +122,6 @@ def _furnish(spec: specs.Spec, daemon: Daemon, registry: SimRegistry) -> None:
             labels=dict(container.labels),
             runtime="runc",
             created=container.created,
+            mounts=(Mount(container.data, DATA_TARGET),) if container.data else (),
         )
         daemon.boxes[info.id] = Box(info, container.command)

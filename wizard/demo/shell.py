@@ -66,6 +66,8 @@ class Interpreter:
     env: dict[str, str]
     folder: str = "/"
     status: int = 0
+    python: Callable[[tuple[str, ...], Console], int] | None = None
+    """runs a Python script of the program's own, given the words after ``-c``"""
     programs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -243,6 +245,11 @@ class Interpreter:
     def _run_hostname(self, words: tuple[str, ...], console: Console) -> int:  # noqa: ARG002
         console.write(1, f"{self.hostname}\n")
         return 0
+
+    def _run_python3(self, words: tuple[str, ...], console: Console) -> int:
+        if self.python is None or words[:2] != ("-u", "-c"):
+            raise Trouble(Problem.UNSCRIPTED, subject=shlex.join(("python3", *words))[:100])
+        return self.python(words[2:], console)
 
     def _run_env(self, words: tuple[str, ...], console: Console) -> int:  # noqa: ARG002
         console.write(1, "".join(f"{name}={value}\n" for name, value in self.env.items()))

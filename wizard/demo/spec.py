@@ -199,6 +199,8 @@ class Container:
     error: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     created: str = "2026-11-02T09:12:44Z"
+    data: str = ""
+    """the folder of the machine that it sees as /data"""
     absent: bool = False
 
 

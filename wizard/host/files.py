@@ -103,6 +103,7 @@ class SystemFiles:
             writable=os.access(path, os.W_OK, effective_ids=True),
             executable=os.access(path, os.X_OK, effective_ids=True),
             changed=found.st_ctime,
+            size=found.st_size if stat.S_ISREG(found.st_mode) else 0,
         )
 
     def read(self, path: str, *, root: bool = False) -> FileContent | None:
@@ -132,6 +133,12 @@ class SystemFiles:
     def after(self, path: str, offset: int, limit: int) -> bytes:
         try:
             return _read_part(path, offset, limit)
+        except OSError as error:
+            raise typed(error, path) from error
+
+    def remove(self, path: str) -> None:
+        try:
+            Path(path).unlink(missing_ok=True)
         except OSError as error:
             raise typed(error, path) from error
 

@@ -105,6 +105,11 @@ class Files(Protocol):
         Raises ``FILE_PERMISSION``, or ``FILE_NOT_REGULAR`` for a folder or a device.
         """
 
+    def remove(self, path: str) -> None:
+        """Removes a file or a link, whatever it holds; one that is gone is fine. Raises ``FILE_PERMISSION``,
+        ``FILE_NOT_REGULAR`` for a folder, ``FILE_READ_ONLY``.
+        """
+
     def names(self, folder: str) -> tuple[str, ...]:
         """The names in a folder, sorted; none where there is no such folder. Raises ``FILE_PERMISSION``."""
 
@@ -400,6 +405,25 @@ class BlobCache(Protocol):
         """Removes these parts, or all; the bytes that this gave back."""
 
 
+class Downloads(Protocol):
+    """Large files from a web server, without a key."""
+
+    def fetch(
+        self, url: str, path: str, *, size: int, md5: str, progress: Callable[[int], None], cancel: Cancel
+    ) -> None:
+        """Brings the file at ``url`` to ``path``, and goes on where an earlier attempt stopped.
+
+        What has come so far stands in ``path`` + ``.part``. The file gets its name when it has ``size`` bytes and the
+        sum ``md5`` ("": only the size is compared), and a file that has the name is compared before it is taken for the
+        right one. ``progress`` is told how many bytes are here, again and again. A connection that breaks or falls
+        silent is made again for some minutes before it is given up.
+
+        Raises ``DOWNLOAD_UNREACHABLE``, ``DOWNLOAD_REFUSED``, ``DOWNLOAD_DAMAGED``, ``DNS``, ``TLS``, ``PROXY``,
+        ``BUSY`` when another process fetches the same file, ``DISK_FULL``, ``FILE_PERMISSION``, ``FILE_READ_ONLY``,
+        ``CANCELLED``.
+        """
+
+
 class KeyStore(Protocol):
     """Where the API key lies. No method takes longer than five seconds or prompts on the terminal."""
 
@@ -504,6 +528,7 @@ class Host:
     engine: Engine
     gpus: Gpus
     registry: Registry
+    downloads: Downloads
     keys: KeyStore
     terminal: Terminal
     store: Store

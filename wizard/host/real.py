@@ -20,6 +20,7 @@ from wizard.host.store import FolderStore
 if TYPE_CHECKING:
     from wizard.host.background import SystemBackground
     from wizard.host.cache import FolderCache
+    from wizard.host.downloads import WebDownloads
     from wizard.host.engine import DockerEngine
     from wizard.host.files import SystemFiles
     from wizard.host.gpus import NvmlGpus
@@ -63,6 +64,11 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
 
         return NgcRegistry(config.registry_hosts)
 
+    def downloads() -> WebDownloads:
+        from wizard.host.downloads import WebDownloads
+
+        return WebDownloads()
+
     def keys() -> Keys:
         from wizard.host.keys import Keys
 
@@ -91,6 +97,7 @@ def build(environ: Mapping[str, str] | None = None) -> Host:
         engine=_later(engine),
         gpus=_later(gpus),
         registry=_later(registry),
+        downloads=_later(downloads),
         keys=_later(keys),
         terminal=_later(terminal),
         store=FolderStore(folders.state),

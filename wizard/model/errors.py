@@ -116,6 +116,17 @@ class Problem(str, Enum):
     DIGEST_MISMATCH = "digest-mismatch"
     PULL_CUT_OFF = "pull-cut-off"
     """the process that downloaded has ended without a word"""
+    # files from other servers
+    DOWNLOAD_UNREACHABLE = "download-unreachable"
+    DOWNLOAD_REFUSED = "download-refused"
+    """the server does not give the file out, or gives something else"""
+    DOWNLOAD_DAMAGED = "download-damaged"
+    """what came is not what was published"""
+    # recordings and their texts
+    DISK_SMALL = "disk-small"
+    """what was asked for would not fit; nothing was begun"""
+    DATA_UNREADABLE = "data-unreadable"
+    """recordings or texts that cannot be converted"""
     # keys and their stores
     STORE_MISSING = "key-store-missing"
     STORE_LOCKED = "key-store-locked"
@@ -170,6 +181,8 @@ NETWORK = frozenset(
         Problem.PULL_FAILED,
         Problem.PACKAGES_UNREACHABLE,
         Problem.CODE_UNREACHABLE,
+        Problem.DOWNLOAD_UNREACHABLE,
+        Problem.DOWNLOAD_REFUSED,
     }
 )
 """Kinds that end a command with exit code 5: network, registry or authentication."""

@@ -76,7 +76,7 @@ class PathInfo:
     """What stands at a path (symbolic links followed), and what this user may do with it.
 
     ``changed`` is when the file, its name or its rights were last changed (ctime): seconds since 1970, 0 where that is
-    not known.
+    not known. ``size`` is the bytes of a file.
     """
 
     path: str
@@ -85,6 +85,7 @@ class PathInfo:
     writable: bool = False
     executable: bool = False
     changed: float = 0.0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

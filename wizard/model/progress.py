@@ -120,7 +120,7 @@ class PullProgress:
         """the digest that the engine names at the end"""
         self.error: str | None = None
         """what the engine says went wrong"""
-        self._speed = _Speed()
+        self._speed = Speed()
         self._finished = False
 
     @property
@@ -257,7 +257,7 @@ class TransferProgress:
         self._whole = {digest for digest, size in sizes.items() if self._here[digest] == size}
         self._unpacked: dict[str, tuple[int, int]] = {}
         self._lock = threading.Lock()
-        self._speed = _Speed()
+        self._speed = Speed()
         self._shown = 0
         self._finished = False
         self.total: int | None = sum(sizes.values()) + config_size
@@ -371,29 +371,30 @@ class TransferProgress:
         self._speed.note(now)
 
 
-class _Speed:
-    """Bytes per second over the last seconds."""
+class Speed:
+    """How fast a count grows, over the last seconds. Times are seconds of any clock that does not go back."""
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self._count = 0
         self._points: deque[tuple[float, int]] = deque()
 
     def add(self, count: int) -> None:
-        self._bytes += count
+        """So many more."""
+        self._count += count
 
     def note(self, now: float) -> None:
         """Remembers how things stand now."""
         if not self._points or now - self._points[-1][0] >= _STEP:
-            self._points.append((now, self._bytes))
+            self._points.append((now, self._count))
         self._forget(now)
 
     def rate(self, now: float) -> float | None:
-        """None while it is too early to tell."""
+        """Units per second; None while it is too early to tell."""
         if not self._points:
             return None
         self._forget(now)
         start, count = self._points[0]
-        return (self._bytes - count) / (now - start) if now - start >= _ENOUGH else None
+        return (self._count - count) / (now - start) if now - start >= _ENOUGH else None
 
     def _forget(self, now: float) -> None:
         while len(self._points) > 1 and self._points[1][0] <= now - _WINDOW:

@@ -582,6 +582,33 @@ _WORDS: dict[Problem, _Words] = {
         N_("Start the download again; it takes up what was kept."),
         about=N_("The process that downloaded {subject} has ended without a word."),
     ),
+    # files from other servers
+    Problem.DOWNLOAD_UNREACHABLE: _Words(
+        N_("The server of the download cannot be reached."),
+        N_("Check the network, then try again: it goes on where it stopped."),
+        about=N_("{subject} cannot be reached."),
+    ),
+    Problem.DOWNLOAD_REFUSED: _Words(
+        N_("The server does not give this file out."),
+        N_("Try again later, or name another server that has it."),
+        about=N_("The server does not give out {subject}."),
+    ),
+    Problem.DOWNLOAD_DAMAGED: _Words(
+        N_("What was downloaded is not what was published, so it is not used."),
+        N_("Download it again; if this comes back, a proxy on the way changes the data, or the server has a bad copy."),
+        about=N_("{subject} is not what was published, so it is not used."),
+    ),
+    # recordings and their texts
+    Problem.DISK_SMALL: _Words(
+        N_("There is not enough space for this, so nothing was begun."),
+        N_("Free some space, choose less, or choose a folder on a larger disk."),
+        about=N_("There is not enough space where {subject} lies, so nothing was begun."),
+    ),
+    Problem.DATA_UNREADABLE: _Words(
+        N_("Some of the data cannot be used, so no list was written."),
+        N_("Look at the first of them below; what was converted is kept."),
+        about=N_("Some of the data of {subject} cannot be used, so no list was written."),
+    ),
     # keys and their stores
     Problem.STORE_MISSING: _Words(
         N_("This machine has no password store that the wizard can use."),

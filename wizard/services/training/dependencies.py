@@ -56,7 +56,10 @@ _INSTALL = (
     'limits=$1; shift; python -m pip freeze 2>/dev/null | grep -E "^[A-Za-z0-9._-]+==[^ ]+$" >"$limits";'
     ' exec python -m pip install --no-cache-dir -c "$limits" "$@"'
 )
-_APT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends sox libsox-fmt-base"
+_APT = (
+    "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+    " sox libsox-fmt-base libsox-fmt-mp3"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,8 @@ def ensure(host: Host, place: Place, emit: Emit = ignore, cancel: Cancel | None 
         emit(Started(_("Installing in the container: {names}.").format(names=", ".join(wanted))))
         constraints = posixpath.join(DATA_TARGET, FOLDER, "constraints.txt")
         _install(host, place, ("sh", "-c", _INSTALL, "sh", constraints, *wanted), emit, cancel)
-    if sox and "sox" not in found.programs:
-        emit(Started(_("Installing in the container: {names}.").format(names="sox")))
-        _install(host, place, ("sh", "-c", _APT), emit, cancel)
+    if sox:
+        ensure_sox(host, place, emit, cancel)
     if not wanted and not (sox and "sox" not in found.programs):
         emit(Finished(_("The container has everything that OpenSeq2Seq needs.")))
         return found
@@ -139,6 +141,20 @@ def ensure(host: Host, place: Place, emit: Emit = ignore, cancel: Cancel | None 
     _check_unchanged(found, now)
     emit(Finished(_("The container has everything that OpenSeq2Seq needs.")))
     return now
+
+
+def ensure_sox(host: Host, place: Place, emit: Emit = ignore, cancel: Cancel | None = None) -> None:
+    """Installs the program that converts recordings, where it lacks. Raises as ``ensure`` does."""
+    if _has_sox(host, place):
+        return
+    emit(Started(_("Installing in the container: {names}.").format(names="sox")))
+    _install(host, place, ("sh", "-c", _APT), emit, cancel or Cancel())
+    if not _has_sox(host, place):
+        raise Trouble(Problem.DEPENDENCIES_MISSING, subject="sox")
+
+
+def _has_sox(host: Host, place: Place) -> bool:
+    return host.engine.run_in(place.container.id, ("sox", "--version")).exit_code not in (126, 127)
 
 
 def _install(host: Host, place: Place, argv: tuple[str, ...], emit: Emit, cancel: Cancel) -> None:
