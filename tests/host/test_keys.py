@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -19,6 +20,7 @@ import keyring.backends.null
 import keyring.errors
 import pytest
 
+from tests.host.test_files import mounted, only_root
 from wizard.host import keys
 from wizard.host.keys import Keys
 from wizard.model.errors import Problem, Trouble
@@ -227,6 +229,57 @@ def test_a_place_in_which_nothing_can_be_written() -> None:
     with pytest.raises(Trouble):
         here.save(KEY, KeyPlace.FILE)
     assert here.get() is None
+
+
+@only_root
+@pytest.mark.parametrize("made", [True, False], ids=["folder is there", "folder is not there"])
+def test_a_home_on_a_full_disk(tmp_path: Path, made: bool) -> None:
+    with mounted(tmp_path / "small", "size=64k") as home:
+        folder = home / ".config" / "s2s-wizard"
+        if made:
+            folder.mkdir(parents=True, mode=0o700)
+        fill(home)
+        here = Keys({}, str(folder))
+
+        assert _kind(here.save, KEY, KeyPlace.FILE) is Problem.DISK_FULL
+        assert here.get() is None
+        assert not [path for path in home.rglob("*") if path.is_file() and path.name != "filler"]
+        here.save(KEY, KeyPlace.SESSION)
+        assert here.get() == (KEY, KeyPlace.SESSION)
+
+
+@only_root
+def test_a_key_in_its_file_outlives_a_disk_that_becomes_full(tmp_path: Path) -> None:
+    with mounted(tmp_path / "small", "size=64k") as home:
+        here = Keys({}, str(home / "s2s-wizard"))
+        here.save(KEY, KeyPlace.FILE)
+        fill(home)
+
+        assert _kind(here.save, OTHER, KeyPlace.FILE) is Problem.DISK_FULL
+        assert here.get() == (KEY, KeyPlace.FILE)
+        assert here.forget() == (KeyPlace.FILE,)
+
+
+@only_root
+def test_a_home_that_is_read_only(tmp_path: Path) -> None:
+    with mounted(tmp_path / "still", "size=64k") as home:
+        folder = home / "s2s-wizard"
+        here = Keys({}, str(folder))
+        here.save(KEY, KeyPlace.FILE)
+        subprocess.run(["mount", "-o", "remount,ro", home], check=True)
+
+        assert _kind(here.save, OTHER, KeyPlace.FILE) is Problem.FILE_READ_ONLY
+        assert here.get() == (KEY, KeyPlace.FILE), "what is there can be read"
+        assert _kind(here.forget) is Problem.FILE_READ_ONLY
+        assert _problems(here)[KeyPlace.FILE] is not None, "nothing can be kept there"
+        assert _kind(Keys({}, str(home / "new")).save, KEY, KeyPlace.FILE) is Problem.FILE_READ_ONLY
+
+
+def fill(disk: Path) -> None:
+    """Writes until there is no room left."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
 
 
 def test_an_empty_file_holds_no_key(here: Keys, folder: Path) -> None:

@@ -122,7 +122,7 @@ class Keys:
         could not be asked.
         """
         held, trouble = self._forget(keep=None)
-        if trouble is not None and trouble.kind is not Problem.STORE_MISSING:
+        if trouble is not None:
             raise trouble
         return held
 
@@ -140,7 +140,8 @@ class Keys:
                     if forget():
                         held.append(place)
                 except Trouble as trouble:
-                    first = first or trouble
+                    if trouble.kind is not Problem.STORE_MISSING:  # where there is no store, there is no key
+                        first = first or trouble
         if self._session is not None and keep is not KeyPlace.SESSION:
             held.append(KeyPlace.SESSION)
             self._session = None

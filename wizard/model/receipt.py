@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wizard.model.fix import Effect, RunCommand, StepState
+from wizard.model.secret import redact
 
 FORMAT = 2
 """2 knows commands that were begun, how a command is taken back, and what is still to come; 1 is read as well."""
@@ -77,7 +78,7 @@ def to_json(receipt: Receipt) -> dict[str, Any]:
         "title": receipt.title,
         "when": receipt.when,
         "state": receipt.state.value,
-        "reason": receipt.reason,
+        "reason": redact(receipt.reason),
         "done": [_done_to_json(item) for item in receipt.done],
         "check": receipt.check,
         "effect": receipt.effect.value,
