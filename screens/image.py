@@ -20,7 +20,11 @@ from wizard.model.journey import Step
 if TYPE_CHECKING:
     from wizard.services.image import Advice
     from wizard.services.image import Choice as Option
+    from wizard.services.image_fit import Fit
     from wizard.services.pull import Preview
+
+
+_VERDICTS = {"yes": Status.OK, "no": Status.WARNING, "unknown": Status.INFO}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Looked:
     advice: Advice
     plan: Preview | None
     trouble: Trouble | None
+    fit: Fit | None = None
 
 
 class ImageScreen(StepScreen):
@@ -52,7 +57,7 @@ class ImageScreen(StepScreen):
         )
 
     def _find(self, wanted: str) -> Looked:
-        from wizard.services import account, image, pull
+        from wizard.services import account, image, image_fit, pull
 
         host = self.session.host
         advice = image.for_machine(host)
@@ -63,7 +68,11 @@ class ImageScreen(StepScreen):
             return Looked("", advice, None, None)
         try:
             key = account.current(host)
-            return Looked(chosen, advice, pull.preview(host, chosen, key[0] if key else None), None)
+            fit = None
+            offered = (advice.recommended, *advice.alternatives)
+            if wanted and wanted not in (choice.image for choice in offered if choice is not None):
+                fit = image_fit.check(host, wanted, key[0] if key else None)
+            return Looked(chosen, advice, pull.preview(host, chosen, key[0] if key else None), None, fit)
         except Trouble as trouble:
             return Looked(chosen, advice, None, trouble)
 
@@ -82,6 +91,8 @@ class ImageScreen(StepScreen):
             for choice in advice.alternatives:
                 if choice.image == looked.image:
                     blocks += _about(choice)
+            if looked.fit is not None:
+                blocks += [Item(line, _VERDICTS[looked.fit.verdict.value]) for line in looked.fit.reasons]
         else:
             blocks.append(Item(_("No image is known to work on this GPU."), Status.WARNING, style="bold"))
         blocks += [Item(line, Status.INFO) for line in advice.advice]

@@ -46,6 +46,19 @@ def test_half_a_description_is_wrong_usage(at: Sit, words: list[str]) -> None:
     assert "Give both" in ended.err
 
 
+def test_an_image_that_is_named_is_checked(at: Sit) -> None:
+    keyboard = at("healthy")
+    fits, old = keyboard("image", FITTING), keyboard("image", "nvcr.io/nvidia/tensorflow:18.07-py3", "--json")
+    assert (fits.code, fits.out.startswith(f"[ok]    {FITTING}\n")) == (0, True)
+    assert (old.code, old.document["checked"]["fits"], old.document["checked"]["source"]) == (1, "no", "known")
+    assert old.document["recommended"]["image"] == FITTING
+    assert keyboard("image", FITTING, "--capability", "8.9", "--driver", "550.10").code == 1
+    unknown = keyboard("image", "python:3.12-slim", "--json")
+    assert (unknown.code, unknown.document["checked"]["fits"]) == (0, "unknown")
+    assert keyboard("image", "nvcr.io/nvidia/tensorflow:99.99").code == 5
+    assert "does not fit this machine" in keyboard("pull", "nvcr.io/nvidia/tensorflow:18.07-py3", "--json").err
+
+
 def test_tensorflow_in_the_container_is_tested(at: Sit) -> None:
     keyboard = at("healthy")
     missing = keyboard("image", "--test", "--json")

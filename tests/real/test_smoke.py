@@ -168,6 +168,7 @@ def test_a_container_that_is_not_there(host: Host) -> None:
     assert caught.value.kind is Problem.CONTAINER_MISSING
 
 
+@pytest.mark.timeout(600)
 def test_the_real_tensorflow_1(host: Host, shared_engine: PrivateEngine, tmp_path: Path) -> None:
     python_images.load_real(shared_engine.url, tmp_path)
     data = tmp_path / "data"

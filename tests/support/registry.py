@@ -167,6 +167,7 @@ class NgcLike:
         public: bool = True,
         arch: str = ARCH,
         command: Sequence[str] = ("/bin/sh",),
+        env: Sequence[str] = (),
     ) -> Pushed:
         """Puts an image there. A layer is a number of random bytes, or the bytes of a tar archive."""
         blobs = tuple(self._layer(repository, layer, f"{repository}:{tag}:{n}") for n, layer in enumerate(layers))
@@ -176,7 +177,7 @@ class NgcLike:
                 {
                     "architecture": arch,
                     "os": "linux",
-                    "config": {"Cmd": list(command), "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
+                    "config": {"Cmd": list(command), "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env]},
                     "rootfs": {"type": "layers", "diff_ids": [blob.diff_id for blob in blobs]},
                     "history": [{"created_by": "tests"} for _ in blobs],
                 }

@@ -184,6 +184,7 @@ def _build() -> _Parser:
     image.add_argument("--list", action="store_true", help=_("every image that is known"))
     image.add_argument("--capability", metavar="7.5", help=_("for a GPU of this compute capability"))
     image.add_argument("--driver", metavar="535.54", help=_("for this version of the NVIDIA driver"))
+    image.add_argument("image", metavar="IMAGE", nargs="?", help=_("whether this one fits; without it, which one does"))
     image.add_argument("--test", action="store_true", help=_("test TensorFlow in the container that was made from it"))
     image.add_argument("--name", metavar="NAME", help=_("the container's name, for the test"))
     _add_json(image)

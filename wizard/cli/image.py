@@ -5,7 +5,7 @@ works in the container that was made from one.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 from wizard.cli.call import FINE, PROBLEMS, Call, Narrator
 from wizard.cli.console import Console, tag
@@ -15,7 +15,20 @@ from wizard.model.finding import Status
 from wizard.model.i18n import _
 from wizard.model.journey import Journey
 from wizard.model.machine import Gpu, GpuReport
-from wizard.services import image, journey, smoke
+from wizard.services import account, image, image_fit, journey, smoke
+from wizard.services.image_fit import Verdict
+
+_MARKS = {Verdict.YES: Status.OK, Verdict.NO: Status.ERROR, Verdict.UNKNOWN: Status.INFO}
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """``Gpus`` of a machine that the options describe."""
+
+    described: GpuReport
+
+    def report(self) -> GpuReport:
+        return self.described
 
 
 def run(call: Call) -> int:
@@ -27,6 +40,8 @@ def run(call: Call) -> int:
         return _list(console)
     described = _described(options.capability, options.driver)
     advice = image.recommend(described) if described else image.for_machine(call.host)
+    if options.image:
+        return _check(call, options.image, described, advice)
     best = advice.recommended
     if console.json:
         console.document(image.to_json(advice))
@@ -38,6 +53,24 @@ def run(call: Call) -> int:
     for line in advice.advice:
         console.paragraph(line, 0)
     return FINE if best else PROBLEMS
+
+
+def _check(call: Call, name: str, described: GpuReport | None, advice: image.Advice) -> int:
+    """Whether one image fits; exit code 1 when it does not."""
+    host, console = call.host, call.console
+    if described is not None:
+        host = replace(host, gpus=_Described(described))
+    found = account.current(call.host)
+    fit = image_fit.check(host, name, found[0] if found else None)
+    if console.json:
+        console.document({**image.to_json(advice), "checked": image_fit.to_json(fit)})
+    else:
+        console.tagged(tag(_MARKS[fit.verdict]), fit.image)
+        for reason in fit.reasons:
+            console.paragraph(reason)
+        if fit.verdict is not Verdict.YES and advice.recommended is not None:
+            console.paragraph(_("Recommended for this machine: {image}").format(image=advice.recommended.image))
+    return PROBLEMS if fit.verdict is Verdict.NO else FINE
 
 
 def _test(call: Call) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from wizard.cli.call import FINE, PERSON, Call, Narrator, fitting_image
 from wizard.cli.console import ask, duration, size, tag
@@ -14,7 +14,7 @@ from wizard.model.i18n import _, ngettext
 from wizard.model.image import ImageReference
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
-from wizard.services import account, background, cost
+from wizard.services import account, background, cost, image_fit
 from wizard.services.cost import Cost
 from wizard.services.pull import Way
 
@@ -32,6 +32,8 @@ def run(call: Call) -> int:
     if call.options.stop:
         return _stop(call, image, goes_on=goes_on)
     key = None
+    if not goes_on and call.options.image:
+        _tell_if_unfit(call, image)
     if not goes_on:
         asks = not (call.console.json or call.options.yes)
         price, key = _price(call, image) if asks or call.options.detach else (None, _key(call))
@@ -41,6 +43,15 @@ def run(call: Call) -> int:
     if call.options.detach and call.host.background.lasting:
         return _detach(call, image, key, goes_on=goes_on)
     return _show(call, image, key)
+
+
+def _tell_if_unfit(call: Call, image: str) -> None:
+    """Says beforehand that an image does not fit; whoever named it may want it all the same."""
+    found = account.current(call.host)
+    with suppress(Trouble):  # the pull itself meets it, and says it
+        fit = image_fit.check(call.host, image, None if found is None else found[0])
+        if fit.verdict is image_fit.Verdict.NO:
+            call.console.say(_("This image does not fit this machine. {why}").format(why=" ".join(fit.reasons)))
 
 
 def _show(call: Call, image: str, key: Secret | None) -> int:

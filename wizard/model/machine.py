@@ -209,6 +209,8 @@ class ImageInfo:
     entrypoint: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     """the digests of the unpacked layers (``RootFS.Layers``), lowest first; only of a single image"""
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

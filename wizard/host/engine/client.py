@@ -122,6 +122,8 @@ class DockerEngine:
             architecture=raw.get("Architecture") or "",
             command=tuple(config.get("Cmd") or ()),
             entrypoint=tuple(config.get("Entrypoint") or ()),
+            env=dict(item.partition("=")[::2] for item in config.get("Env") or ()),
+            labels=dict(config.get("Labels") or {}),
             layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
         )
 
