@@ -31,9 +31,9 @@ def test_the_registry_tells_and_then_the_engine(ngc: NgcLike, engine: PrivateEng
     silent = ngc.push("group/silent", layers=(5000,))
     try:
         for pushed, verdict in ((new, Verdict.NO), (fits, Verdict.YES), (silent, Verdict.UNKNOWN)):
-            found = image_fit.check(host, pushed.reference)
-            assert (found.verdict, found.source) == (verdict, "registry"), pushed.reference
-        assert image_fit.check(host, fits.reference).driver == "520.61.05"
+            found = image_fit.check(host, pushed.image)
+            assert (found.verdict, found.source) == (verdict, "registry"), pushed.image
+        assert image_fit.check(host, fits.image).driver == "520.61.05"
         with pytest.raises(Trouble) as caught:
             image_fit.check(host, f"{ngc.host}/group/fits:none")
         assert caught.value.kind is Problem.TAG_MISSING
