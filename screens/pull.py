@@ -178,7 +178,7 @@ class PullScreen(StepScreen):
 
     def _look(self) -> None:
         download = self.session.download
-        if download is None or not self.is_current:
+        if download is None or self.app.screen is not self:
             return  # under a dialog nobody sees it, and drawing both is what costs most
         state = download.state
         before, self._seen = self._seen, state

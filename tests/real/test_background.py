@@ -22,8 +22,11 @@ from wizard.host import real
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Progress
-from wizard.services import background
+from wizard.model.journal import Ended
+from wizard.model.progress import PullPlan
+from wizard.services import background, cost
 from wizard.services.background import Found
+from wizard.services.pull import Way
 
 pytestmark = pytest.mark.real
 
@@ -131,6 +134,40 @@ def test_a_killed_one_is_told_with_what_it_had_reached_and_begun_again(
     again = background.find(host, image)
     assert again is not None
     assert again.process != killed.process
+
+
+def test_what_a_paused_one_and_a_killed_one_had_is_not_fetched_again(
+    host: Host, slow_image: Callable[..., Pushed], ngc: NgcLike
+) -> None:
+    pushed = slow_image("background/paused")
+    image, way = pushed.image, Way(via="download")
+    background.begin(host, image, None, way=way)
+    assert until(lambda: host.cache.usage() > 2 * MB, PATIENCE)
+    background.ask(host, image, background.PAUSE)
+    seen: list[object] = []
+    with pytest.raises(Trouble) as caught:
+        background.follow(host, image, seen.append)
+    assert caught.value.kind is Problem.CANCELLED
+    assert isinstance(seen[-1], Ended)
+    assert seen[-1].paused
+    kept = cost.look(host, image, None, way).plan.bytes_here
+    assert 0 < kept < pushed.download_size
+
+    background.begin(host, image, None, way=way)
+    assert until(lambda: cost.look(host, image, None, way).plan.bytes_here > kept, PATIENCE)
+    found = background.find(host, image)
+    assert found is not None
+    os.kill(found.process.pid, signal.SIGKILL)
+    assert until(lambda: not host.background.runs(found.process), PATIENCE)
+    more = cost.look(host, image, None, way).plan.bytes_here
+    assert kept < more < pushed.download_size
+
+    ngc.throttle(None)
+    background.begin(host, image, None, way=way)
+    plans: list[PullPlan] = []
+    background.follow(host, image, lambda event: plans.append(event) if isinstance(event, PullPlan) else None)
+    assert [plan.bytes_here for plan in plans] == [more]
+    assert host.engine.image(image) is not None
 
 
 def test_two_that_begin_at_once_are_one(

@@ -657,6 +657,41 @@ async def test_a_download_can_be_stopped_and_started_again(start: Start, slow: S
         await walk.until(lambda: slow.calls == 2 and "25 %" in walk.text)
 
 
+async def test_a_download_of_the_program_itself_can_be_paused_and_goes_on(start: Start, slow: Slow) -> None:
+    slow.events[0] = PullPlan(1_000_000_000, 0, 3, "download")
+    async with start() as walk:
+        await download(walk)
+        await walk.until(lambda: "pause" in walk.offered)
+        assert "what is here is kept" in walk.text
+        await walk.choose("pause")
+        await walk.until(lambda: "The download is paused. What is here is kept." in walk.whole)
+        assert walk.pointed == "again"
+        await walk.press("enter")
+        await walk.until(lambda: walk.pointed == "start")
+        assert "The last download was paused at 25 %." in walk.text
+        await walk.press("enter")
+        await walk.until(lambda: slow.calls == 2 and "25 %" in walk.text)
+        await walk.choose("stop")
+        assert "the next download goes on with it" in walk.whole
+
+
+async def test_the_time_is_named_once_the_registry_was_measured(start: Start) -> None:
+    async with start(machine.build("healthy", pace=0.02)) as walk:
+        await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: "one connection gives" in walk.text)
+        assert "or less" in walk.text
+        assert walk.pointed == "start"
+
+
+async def test_without_the_registry_it_is_said_why_the_size_is_not_known(start: Start, slow: Slow) -> None:
+    text = 'extends = "healthy"\n[network]\nproblem = "dns-failure"\ntext = "no such host"'
+    async with start(machine.assemble(spec.parse(text, "test"))) as walk:
+        await walk.go(Step.PULL, image=IMAGE)
+        await walk.until(lambda: walk.pointed == "start")
+        assert "So the size is not known before" in walk.whole
+        assert walk.offered == ("start", "back", "again")
+
+
 async def test_a_download_whose_process_has_gone_is_told_with_what_it_had_reached(start: Start, slow: Slow) -> None:
     host = machine.build("healthy", pace=0)
     background.begin(host, IMAGE, None)
