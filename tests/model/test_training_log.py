@@ -113,6 +113,14 @@ def test_horovod_names_three_files_and_its_ranks() -> None:
     assert log.total_steps == 3
 
 
+def test_each_process_of_horovod_builds_its_graph() -> None:
+    """Their number divides the data."""
+    text = made(Made(horovod=True)).replace("rank: 0\n", "rank: 0\n*** Building graph in Horovod rank: 3\n")
+    log, _events = read(text, rows=28_539)
+    assert log.ranks == 4
+    assert log.total_steps == 2 * (28_539 // 32 // 4)
+
+
 def test_a_training_that_goes_on() -> None:
     log, events = read(LOGS["toy_continue"], rows=10)
     assert events[0] == Begun("checkpoint", 30, "/data/toy/logs/model.ckpt-30")
@@ -293,6 +301,22 @@ def test_a_log_read_again_knows_its_evaluations_by_the_reports() -> None:
                 left = event.eta_seconds
                 at = clock.now
     assert left == pytest.approx(clock.now - at, rel=0.1)
+
+
+def test_a_log_read_late_at_one_go_measures_no_evaluation() -> None:
+    """A wizard that comes back reads hours of log in one piece."""
+    training = Made(epochs=4)
+    clock, late, told = Clock(), TrainingLog(rows=training.rows), ""
+    for piece in training.pieces(clock):
+        told += piece
+        if "global step 1771:" in piece:
+            break
+    now = clock.now
+    steps = [event for event in late.feed(told.encode(), now) if isinstance(event, Step)]
+    rest = Clock()
+    for _piece in training.pieces(rest):
+        pass
+    assert steps[-1].eta_seconds == pytest.approx(rest.now - now, rel=0.1)
 
 
 def test_no_total_where_the_rows_are_not_those_of_the_run() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Row:
     general: bool = False
 
 
+_Pattern = tuple[int, Row, Callable[[str], "re.Match[str] | None"]]
+"""The place of a pattern in the catalogue, its row, and how a line is tried."""
+
+
 @cache
 def rows() -> dict[str, Row]:
     """Every row by its id, in the order in which they are tried. Raises ValueError for one that is not well formed."""
@@ -71,11 +75,19 @@ def find(line: str) -> Failure | None:
     """The failure that one line of a log names, with its words in the language in use."""
     if line.startswith(_SOURCE):
         return None
-    line = line[:_LONGEST]
+    named = _named(line[:_LONGEST])
+    return worded(Failure(named[0].id, text=line[:SHOWN], subject=named[1])) if named else None
+
+
+@lru_cache(maxsize=256)
+def _named(line: str) -> tuple[Row, str] | None:
+    """The row that a line names, and its subject. What floods a log is the same few lines over and over."""
+    here, always = _by_needle()
     small = line.lower()
-    for row, pattern, needles in _patterns():
-        if any(all(part in small for part in parts) for parts in needles) and (match := pattern.search(line)):
-            return worded(Failure(row.id, text=line[:SHOWN], subject=match.groupdict().get("subject") or ""))
+    found = [needle for needle in here if needle in small]
+    for _place, row, match_in in sorted((*always, *(one for needle in found for one in here[needle])), key=_order):
+        if match := match_in(line):
+            return row, match.groupdict().get("subject") or ""
     return None
 
 
@@ -114,17 +126,27 @@ def verdict(failure: Failure | None, finished: Finished | None, code: int | None
 
 
 @cache
-def _patterns() -> tuple[tuple[Row, re.Pattern[str], tuple[tuple[str, ...], ...]], ...]:
-    """The patterns, ready to be used, each with the literal parts that a line must have."""
-    return tuple((row, re.compile(pattern), _needles(pattern)) for row in rows().values() for pattern in row.patterns)
+def _by_needle() -> tuple[dict[str, list[_Pattern]], list[_Pattern]]:
+    """The patterns by a literal part that a line must have, in small letters, and those that have none.
+
+    Few lines of a log have any of these parts, and most lines are only looked through for them.
+    """
+    needles: dict[str, list[_Pattern]] = {}
+    always: list[_Pattern] = []
+    patterns = [(row, text) for row in rows().values() for text in row.patterns]
+    for place, (row, text) in enumerate(patterns):
+        pattern = re.compile(text)
+        one = (place, row, pattern.match if text.startswith("^") else pattern.search)
+        try:
+            for parts in daemon_errors.needles(text):
+                needles.setdefault(parts[0], []).append(one)
+        except ValueError:
+            always.append(one)
+    return needles, always
 
 
-def _needles(pattern: str) -> tuple[tuple[str, ...], ...]:
-    """The longest literal part of each alternative, in small letters; none where every line has to be tried."""
-    try:
-        return tuple(parts[:1] for parts in daemon_errors.needles(pattern))
-    except ValueError:
-        return ((),)
+def _order(pattern: _Pattern) -> int:
+    return pattern[0]
 
 
 def _line(text: str) -> str:

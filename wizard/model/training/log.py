@@ -390,9 +390,7 @@ class TrainingLog:
         total = self.total_steps if self._agrees(step) else None
         self._does(Doing.TRAINING)
         eta = self._pace.eta(self.settings, total)
-        self._events.append(
-            replace(step, seconds_per_step=None if first else seconds, total_steps=total, eta_seconds=eta)
-        )
+        self._events.append(Step(step.step, step.epoch, step.loss, None if first else seconds, total, eta))
         self._judge(step)
 
     def _agrees(self, step: Step) -> bool:
@@ -429,7 +427,8 @@ class TrainingLog:
     def _validated(self, match: re.Match[str]) -> None:
         self._report(None)
         begin, self._evaluation_from = self._evaluation_from, None
-        measured = begin is not None and self._now is not None and self._now >= begin
+        # Both lines in one piece: it was read late, and how long lay between them is not known.
+        measured = begin is not None and self._now is not None and self._now > begin
         self._pace.evaluated(self._now - begin if measured else None)  # type: ignore[operator]
         more = ((name, match[name]) for name in ("ppl", "bpc"))
         measures = tuple((name, _float(value)) for name, value in more if value)

@@ -21,16 +21,39 @@ SHORTEST_STALL = 60.0
 """seconds; below it a busy machine is the likelier reason"""
 
 
+class _Sums:
+    """The last ``WINDOW`` measurements and their sums, carried along: reports can come by the thousand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.steps = 0
+        self.evaluations = 0
+        self.items: deque[tuple[float, int, int]] = deque()
+
+    def add(self, seconds: float, steps: int, evaluations: int = 0) -> None:
+        """Adds one measurement and forgets the oldest beyond the window."""
+        self.items.append((seconds, steps, evaluations))
+        self._count(seconds, steps, evaluations, 1)
+        if len(self.items) > WINDOW:
+            self._count(*self.items.popleft(), -1)
+
+    def _count(self, seconds: float, steps: int, evaluations: int, sign: int) -> None:
+        self.seconds = max(0.0, self.seconds + sign * seconds)
+        self.steps += sign * steps
+        self.evaluations += sign * evaluations
+
+
 class Pace:
     """Follows the reports of one run. Times are seconds; ``begin`` is the step that it began at."""
 
     def __init__(self, begin: int = 0) -> None:
         self.begin = begin
-        self._plain: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-        """seconds and steps of the reports without an evaluation, or with its measured time taken out"""
-        self._mixed: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)
-        """seconds, steps and evaluations of the reports whose evaluations were not measured"""
-        self._evaluations: deque[float] = deque(maxlen=WINDOW)
+        self._plain = _Sums()
+        """reports without an evaluation, or with its measured time taken out"""
+        self._mixed = _Sums()
+        """reports whose evaluations were not measured"""
+        self._measured = _Sums()
+        """evaluations that were measured"""
         self._since_report: list[float | None] = []
         self._last: int | None = None
 
@@ -38,7 +61,7 @@ class Pace:
         """An evaluation is over; None where its time could not be measured."""
         self._since_report.append(seconds)
         if seconds is not None:
-            self._evaluations.append(seconds)
+            self._measured.add(seconds, 0, 1)
 
     def report(self, step: int, seconds_per_step: float | None) -> None:
         """A step was reported, with the time per step since the report before (None where it was cut off)."""
@@ -49,20 +72,22 @@ class Pace:
         steps = step - last
         seconds = seconds_per_step * steps
         if None in evaluations:
-            self._mixed.append((seconds, steps, len(evaluations)))
+            self._mixed.add(seconds, steps, len(evaluations))
         else:
             measured = sum(value for value in evaluations if value is not None)
-            self._plain.append((max(0.0, seconds - measured), steps))
+            self._plain.add(max(0.0, seconds - measured), steps)
 
     def eta(self, settings: Settings, total: int | None) -> float | None:
         """Seconds until the last step, with the evaluations on the way; None while too little is known."""
         if total is None or self._last is None:
             return None
         left = max(0, total - self._last)
-        if not self._plain:
-            seconds, steps = sum(item[0] for item in self._mixed), sum(item[1] for item in self._mixed)
-            return left * seconds / steps if steps else None
-        step = sum(seconds for seconds, _steps in self._plain) / sum(steps for _seconds, steps in self._plain)
+        known = self._plain if self._plain.steps else self._mixed
+        if not known.steps:
+            return None
+        step = known.seconds / known.steps
+        if known is self._mixed:
+            return left * step
         evaluation = self._evaluation(step)
         if not evaluation:
             return left * step
@@ -70,7 +95,7 @@ class Pace:
 
     def usual(self) -> float | None:
         """Seconds that usually lie between two reports; None before the second."""
-        seconds = [item[0] for item in (*self._plain, *self._mixed)]
+        seconds = [item[0] for item in (*self._plain.items, *self._mixed.items)]
         return statistics.median(seconds) if seconds else None
 
     def stall(self) -> float | None:
@@ -80,16 +105,16 @@ class Pace:
 
     def stall_of_evaluation(self) -> float | None:
         """The same for an evaluation, which says nothing until it is over."""
-        return max(SHORTEST_STALL, STALL * max(self._evaluations)) if self._evaluations else None
+        longest = max((item[0] for item in self._measured.items), default=None)
+        return None if longest is None else max(SHORTEST_STALL, STALL * longest)
 
     def _evaluation(self, step: float) -> float | None:
         """Seconds of one evaluation, when one step takes ``step`` seconds."""
-        if self._evaluations:
-            return statistics.fmean(self._evaluations)
-        if not self._mixed:
+        if self._measured.evaluations:
+            return self._measured.seconds / self._measured.evaluations
+        if not self._mixed.evaluations:
             return None
-        beyond = sum(seconds - steps * step for seconds, steps, _count in self._mixed)
-        return max(0.0, beyond / sum(count for _seconds, _steps, count in self._mixed))
+        return max(0.0, self._mixed.seconds - self._mixed.steps * step) / self._mixed.evaluations
 
     def _evaluations_left(self, last: int, total: int, every: int | None) -> int:
         """Evaluations come one step after the begin, then every ``every`` steps, and one step before the end."""
