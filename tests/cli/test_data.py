@@ -56,3 +56,32 @@ def test_wrong_words(at: At) -> None:
 
 def test_without_a_container(at: At) -> None:
     assert at("healthy")("data", "fetch", "--yes").code == 4
+
+
+def test_own_recordings(at: At) -> None:
+    keyboard = at("with-container")
+    asked = keyboard("data", "add", "recordings")
+    assert asked.code == 3
+    assert '"recordings": 1 recordings to train, 1 to evaluate' in asked.err
+    assert "! , ." in asked.err
+    done = keyboard("data", "add", "~/recordings", "--as", "mei", "--yes", "--json")
+    assert done.code == 0
+    assert done.lines[0]["event"] == "plan"
+    assert done.lines[-1]["lists"] == {"/data/recordings/mei/dev.csv": 1, "/data/recordings/mei/train.csv": 1}
+    checked = keyboard("data", "check", "--json")
+    assert checked.code == 0
+    assert [item["csv"] for item in checked.document["lists"]] == [
+        "/data/recordings/mei/train.csv",
+        "/data/recordings/mei/dev.csv",
+    ]
+
+
+def test_check_names_the_rows_that_fail(at: At) -> None:
+    keyboard = at("with-container")
+    keyboard.host.files.replace(
+        "/home/mei/mine.csv", None, b"wav_filename,wav_filesize,transcript\n/data/nowhere.wav,1,Hello\n"
+    )
+    shown = keyboard("data", "check", "mine.csv")
+    assert shown.code == 1
+    assert "/data/nowhere.wav" in shown.out
+    assert "line 2" in shown.out

@@ -292,3 +292,40 @@ def test_a_container_without_sox(host: Host, web: Web, data: Path, capfd: pytest
     error = events(capfd.readouterr().out)[-1]["error"]
     assert error["id"] == "dependencies-missing"
     assert not (data / "librispeech").exists()
+
+
+def test_own_recordings_of_every_kind(
+    speaking: PrivateEngine, host: Host, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    boxed(host, data)
+    folder = tmp_path / "my voice"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "one.wav").write_bytes(speech.sound("wav", rate=44100, channels=2, seconds=1.0))
+    (folder / "one.txt").write_text("Hello, one!")
+    (folder / "deeper" / "two.flac").write_bytes(speech.sound("flac", rate=8000, seconds=1.0))
+    (folder / "deeper" / "two.txt").write_text("hello two")
+    (folder / "three.mp3").write_bytes(speech.sound("mp3", rate=22050, seconds=1.0))
+    (folder / "three.txt").write_text("hello three")
+    (folder / "four.wav").write_bytes(speech.sound("mp3", rate=22050, seconds=1.0))  # the wav that is an mp3
+    (folder / "four.txt").write_text("hello four")
+    (folder / "five.wav").write_bytes(speech.sound("wav", seconds=1.0))
+    (folder / "five.txt").write_text("hello 5")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["data", "add", str(folder), "--yes", "--json"]) == 1
+    said = events(capfd.readouterr().out)
+    assert [entry["recording"] for entry in said[0]["left_out"]] == ["five.wav"]
+    assert [entry["recording"].rpartition("-")[0] for entry in said[-1]["failed"]] == ["four"]
+    assert sum(said[-1]["lists"].values()) == 3
+    made = data / "recordings" / "my_voice"
+    table = rows(made / "train.csv") + rows(made / "dev.csv")
+    assert sorted(row[2] for row in table) == ["hello one", "hello three", "hello two"]
+    for path, size, _text in table:
+        place = data / path.removeprefix("/data/")
+        assert place.stat().st_size == int(size)
+        assert place.stat().st_uid == OWNER
+        with wave.open(str(place)) as sound:
+            assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (16000, 1, 2)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert main(["data", "check", "--json"]) == 0
+    checked = json.loads(capfd.readouterr().out)
+    assert sum(item["rows"] for item in checked["lists"]) == 3

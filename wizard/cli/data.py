@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 from typing import Any
 
-from wizard.cli.call import FINE, PERSON, Call, Narrator, agreed
-from wizard.cli.console import pad, size, tag
+from wizard.cli.call import FINE, PERSON, PROBLEMS, Call, Narrator, agreed
+from wizard.cli.console import duration, pad, size, tag
 from wizard.knowledge import librispeech as knowledge
 from wizard.model.container import DEFAULT_NAME
 from wizard.model.finding import Status
 from wizard.model.i18n import N_, _, ngettext
 from wizard.model.journey import Journey
 from wizard.services import journey
-from wizard.services.data import converting, librispeech
+from wizard.services.data import check, converting, librispeech, recordings
 from wizard.services.training import place
 
 _STATES = {
@@ -24,10 +25,13 @@ _STATES = {
 }
 _USES = {"train": N_("to train"), "evaluate": N_("to evaluate"), "test": N_("to test")}
 
+_SHOWN = 10
+"""examples of each kind"""
+
 
 def run(call: Call) -> int:
     """Hands over to the action that was typed."""
-    return {"list": _list, "fetch": _fetch}[call.options.action](call)
+    return {"list": _list, "fetch": _fetch, "add": _add, "check": _check}[call.options.action](call)
 
 
 def _name(call: Call) -> str:
@@ -131,6 +135,96 @@ def _finished(call: Call, names: tuple[str, ...]) -> int:
         text = ngettext("{n} part is ready: {names}", "{n} parts are ready: {names}", len(names))
         call.console.tagged(tag(Status.OK), text.format(n=len(names), names=", ".join(names)))
     return FINE
+
+
+# --- recordings of one's own -------------------------------------------------------------------------------------
+
+
+def _add(call: Call) -> int:
+    """Says what it would make of them, asks, and does it. Exit code 1 when some cannot be used."""
+    host, options, console = call.host, call.options, call.console
+    where = place.find(host, _name(call))
+    wanted = recordings.plan(host, where.data, _typed(call, options.folder), options.called)
+    if console.json:
+        console.event("plan", recordings.plan_json(wanted))
+    else:
+        _say_recordings(call, wanted)
+    if not agreed(call, _("Begin?"), _("The recordings")):
+        return PERSON
+    narrator = DataNarrator(console)
+    try:
+        added = recordings.add(host, where, wanted, narrator, call.cancel)
+    finally:
+        narrator.end()
+    if console.json:
+        failed = [{"recording": name, "reason": why} for name, why in added.failed]
+        console.event("finished", {"lists": added.rows, "failed": failed})
+    else:
+        for name, why in added.failed:
+            console.tagged(tag(Status.ERROR), f"{name}: {why}")
+        for csv, count in added.rows.items():
+            console.tagged(
+                tag(Status.OK), ngettext("{csv}: {n} row", "{csv}: {n} rows", count).format(csv=csv, n=count)
+            )
+    return PROBLEMS if wanted.left_out or added.failed else FINE
+
+
+def _say_recordings(call: Call, wanted: recordings.AddPlan) -> None:
+    say = call.console.say
+    for name, why in wanted.left_out[:_SHOWN]:
+        call.console.tagged(tag(Status.WARNING), _("left out: {name}: {why}").format(name=name, why=why))
+    if len(wanted.left_out) > _SHOWN:
+        say(_("… and {n} more").format(n=len(wanted.left_out) - _SHOWN))
+    if wanted.removed:
+        say(_("Punctuation that the texts lose: {characters}").format(characters=" ".join(wanted.removed)))
+    say(
+        _('"{name}": {train} recordings to train, {dev} to evaluate. The originals stay as they are.').format(
+            name=wanted.name, train=len(wanted.train), dev=len(wanted.dev)
+        )
+    )
+
+
+def _typed(call: Call, folder: str) -> str:
+    """A path as typed: seen from the current folder, ``~`` is the home; on a simulated machine from its home."""
+    home = call.host.home
+    if folder == "~" or folder.startswith("~/"):
+        return posixpath.normpath(posixpath.join(home, folder[2:]))
+    current = home if call.host.info.kind != "real" else str(Path.cwd())
+    return posixpath.normpath(posixpath.join(current, folder))
+
+
+# --- looking through the lists -----------------------------------------------------------------------------------
+
+
+def _check(call: Call) -> int:
+    """Exit code 1 when a training would stop at one of them."""
+    host, console = call.host, call.console
+    data = converting.folder_of(host, _name(call))
+    typed = tuple(csv if csv.startswith("/data/") else _typed(call, csv) for csv in call.options.lists)
+    narrator = Narrator(console)
+    found = check.check(host, data, typed or check.everything(host, data), narrator, call.cancel)
+    narrator.end()
+    if console.json:
+        console.document({"lists": [check.to_json(item) for item in found]})
+    else:
+        for item in found:
+            _say_list(call, item)
+    return PROBLEMS if any(item.checked.stops for item in found) else FINE
+
+
+def _say_list(call: Call, item: check.CheckedList) -> None:
+    console, checked = call.console, item.checked
+    status = Status.ERROR if checked.stops else Status.WARNING if checked.found else Status.OK
+    text = ngettext("{csv}: {n} row, {time} of sound", "{csv}: {n} rows, {time} of sound", checked.rows)
+    console.tagged(tag(status), text.format(csv=item.csv, n=checked.rows, time=duration(checked.seconds)))
+    for flaw in checked.found:
+        console.tagged(tag(Status.ERROR if flaw.stops else Status.WARNING), f"{flaw.title}: {flaw.count}")
+        console.out(f"    {flaw.advice}")
+        for row in flaw.rows[:_SHOWN]:
+            line = _("line {n}").format(n=row.line)
+            console.out("    " + "  ".join(part for part in (line, row.path, row.seen) if part))
+        if flaw.count > _SHOWN:
+            console.out("    " + _("… and {n} more").format(n=flaw.count - _SHOWN))
 
 
 class DataNarrator(Narrator):

@@ -125,6 +125,8 @@ class Problem(str, Enum):
     # recordings and their texts
     DISK_SMALL = "disk-small"
     """what was asked for would not fit; nothing was begun"""
+    DATA_MISSING = "data-missing"
+    """nothing that can be used is where it was looked for"""
     DATA_UNREADABLE = "data-unreadable"
     """recordings or texts that cannot be converted"""
     # keys and their stores

@@ -604,6 +604,11 @@ _WORDS: dict[Problem, _Words] = {
         N_("Free some space, choose less, or choose a folder on a larger disk."),
         about=N_("There is not enough space where {subject} lies, so nothing was begun."),
     ),
+    Problem.DATA_MISSING: _Words(
+        N_("There is no data of the kind that was looked for."),
+        N_("Check the folder, and what it should hold."),
+        about=N_("There is no data of the kind that was looked for in {subject}."),
+    ),
     Problem.DATA_UNREADABLE: _Words(
         N_("Some of the data cannot be used, so no list was written."),
         N_("Look at the first of them below; what was converted is kept."),
