@@ -299,6 +299,14 @@ def _add_pull(pull: _Parser) -> None:
         "--mirror", metavar="HOST", default="", help=_("download from this registry instead; it never gets your key")
     )
     pull.add_argument(
+        "--from",
+        dest="file",
+        metavar=_("FILE"),
+        default="",
+        help=_("take the image from this archive (docker save or OCI; plain, gzip or zstd); needs no network"),
+    )
+    pull.epilog = _('To make an archive on another machine: "docker pull IMAGE", then "docker save -o FILE.tar IMAGE".')
+    pull.add_argument(
         "--limit", metavar=_("RATE"), type=_rate, help=_("bytes a second at most, for example 5M or 500K")
     )
     pull.add_argument(

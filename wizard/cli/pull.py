@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from wizard.cli.call import FINE, PERSON, Call, Narrator, fitting_image
 from wizard.cli.console import ask, duration, size, tag
@@ -26,16 +27,17 @@ def run(call: Call) -> int:
     """
     if call.options.clean:
         return _clean(call)
-    image = str(ImageReference.parse(call.options.image or fitting_image(call.host)))
+    way = _way(call)
+    image = str(ImageReference.parse(call.options.image or _offered(call, way)))
     found = background.find(call.host, image)
     goes_on = found is not None and found.runs
     if call.options.stop:
         return _stop(call, image, goes_on=goes_on)
     key = None
-    if not goes_on and call.options.image:
+    if not goes_on and call.options.image and not way.file:
         _tell_if_unfit(call, image)
     if not goes_on:
-        asks = not (call.console.json or call.options.yes)
+        asks = not (call.console.json or call.options.yes or way.file)
         price, key = _price(call, image) if asks or call.options.detach else (None, _key(call))
         if price is not None and asks and not _agreed(call, price, key):
             call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
@@ -154,9 +156,19 @@ def _agreed(call: Call, price: Cost, key: Secret | None) -> bool:
     return ask(question) is not False
 
 
+def _offered(call: Call, way: Way) -> str:
+    """The image where none was named: the archive's own, or the one that fits this machine."""
+    if not way.file:
+        return fitting_image(call.host)
+    from wizard.services import archive
+
+    return archive.name_in(call.host, way.file)
+
+
 def _way(call: Call) -> Way:
     given = call.options
-    return Way(given.via, given.mirror, given.connections or 0, given.limit or 0, keep=given.keep)
+    file = str(Path(given.file).absolute()) if given.file else ""
+    return Way(given.via, given.mirror, given.connections or 0, given.limit or 0, given.keep, file)
 
 
 def _clean(call: Call) -> int:

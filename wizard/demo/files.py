@@ -273,10 +273,12 @@ class SimFiles:
             self._make_folders(real, self._user)
 
     def open(self, path: str) -> BinaryIO:
+        from wizard.host.compression import unpacked
+
         found = self.read(path)
         if found is None:
             raise Trouble(Problem.FILE_MISSING, os.strerror(errno.ENOENT), subject=path)
-        return BytesIO(found.data)
+        return unpacked(BytesIO(found.data), path)
 
     def disk(self, path: str) -> DiskSpace:
         return self._tree.space(self._tree.follow(path, self._user))

@@ -67,6 +67,7 @@ def names_in(archive: Iterable[bytes], cancel: Cancel) -> tuple[str, ...]:
                     names += [name for item in json.load(content or io.BytesIO(b"[]")) for name in item["RepoTags"]]
         for _rest in pieces:  # an engine reads to the end
             cancel.check()
+        cancel.check()
     except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
         raise Trouble(Problem.ENGINE_OTHER, f"unexpected EOF: {error}") from error
     return tuple(names)

@@ -167,10 +167,12 @@ class SystemFiles:
             raise typed(error, path) from error
 
     def open(self, path: str) -> BinaryIO:
+        from wizard.host.compression import unpacked
+
         try:
             if not stat.S_ISREG(Path(path).stat().st_mode):
                 raise Trouble(Problem.FILE_NOT_REGULAR, subject=path)
-            return Path(path).open("rb")
+            return unpacked(Path(path).open("rb"), path)
         except OSError as error:
             raise typed(error, path) from error
 

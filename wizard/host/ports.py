@@ -120,7 +120,10 @@ class Files(Protocol):
         """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
 
     def open(self, path: str) -> BinaryIO:
-        """A file for reading, however large. Raises ``FILE_MISSING``, ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``."""
+        """A file for reading, however large; gzip and zstd are unpacked while it is read (then only forwards).
+
+        Raises ``FILE_MISSING``, ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``; reading raises ``ARCHIVE_BAD``.
+        """
 
     def disk(self, path: str) -> DiskSpace:
         """Space where ``path`` lies or would lie. Raises ``FILE_PERMISSION``."""

@@ -113,6 +113,8 @@ class Problem(str, Enum):
     CLOCK = "clock-wrong"
     """the clock of this machine is so wrong that good certificates look bad"""
     PULL_FAILED = "pull-failed"
+    ARCHIVE_BAD = "archive-bad"
+    """a file that should hold an image cannot be used"""
     DIGEST_MISMATCH = "digest-mismatch"
     PULL_CUT_OFF = "pull-cut-off"
     """the process that downloaded has ended without a word"""
@@ -192,6 +194,7 @@ NETWORK = frozenset(
 USAGE = frozenset(
     {
         Problem.BAD_INPUT,
+        Problem.ARCHIVE_BAD,
         Problem.IMAGE_NAME_INVALID,
         Problem.NAME_INVALID,
         Problem.KEY_SHAPE,

@@ -292,6 +292,10 @@ class TransferProgress:
             self._here[digest] = self._sizes[digest]
             self._moved(now)
 
+    def knows(self, digest: str) -> bool:
+        """Whether this is one of the layers."""
+        return digest in self._sizes
+
     def start(self, now: float) -> None:
         """The clock begins to run."""
         with self._lock:

@@ -7,7 +7,6 @@ layers that it is known to have are left out of it, and not fetched.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
 from wizard.services.fetch import CONNECTIONS, Fetcher, Limits, insist
-from wizard.services.pull import Pulled, Room, Telling, Way, compared, said
+from wizard.services.pull import Loading, Pulled, Room, Telling, Way, compared, said
 
 _CONTAINERD = "/var/lib/containerd"
 _UNPACKED = 2
@@ -34,7 +33,7 @@ _LARGEST_CONFIG = 8 * 1024 * 1024
 _TRIES = 5
 _MOST_RELATIVES = 4
 """images of the same repository whose manifests are asked for, to find layers in common"""
-_REASONS = {
+REASONS = {
     Wait.NETWORK: N_("Nothing comes from the network. What is here is kept; it goes on as soon as something comes."),
     Wait.RETRY: N_("The connection broke. It is tried again and again; what is here is kept."),
     Wait.UNPACKING: N_("Docker unpacks a large layer. This can take minutes; the network is not needed for it."),
@@ -262,7 +261,7 @@ class _Work:
         here = {digest: host.cache.here(digest, size) for digest, size in self._sizes.items()}
         here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
         self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))
-        self._telling = Telling(self._progress, emit, clock, stall_after, _REASONS)
+        self._telling = Telling(self._progress, emit, clock, stall_after, REASONS)
 
     def run(self) -> str:
         """Fetches, loads and compares; the image's id."""
@@ -301,7 +300,7 @@ class _Work:
                 self._clock,
             )
             fetcher.start()
-            loading = _Loading(self._host, self._archive(blobs, fetcher), self._telling, self._cancel)
+            loading = Loading(self._host, self._archive(blobs, fetcher), self._telling, self._cancel)
             while not fetcher.finished or loading.is_alive():
                 loading.join(_TICK)
                 if not loading.is_alive():
@@ -358,23 +357,6 @@ class _Work:
         elif trouble.kind is Problem.DIGEST_MISMATCH:
             trouble.subject = str(self._reference)
         return trouble
-
-
-class _Loading(threading.Thread):
-    """Gives the archive to the engine. ``trouble`` is what ended it, after its end."""
-
-    def __init__(self, host: Host, archive: Iterator[bytes], telling: Telling, cancel: Cancel) -> None:
-        super().__init__(name="load", daemon=True)
-        self._host, self._archive, self._telling, self._cancel = host, archive, telling, cancel
-        self.trouble: Trouble | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            for message in self._host.engine.load(self._archive, self._cancel):
-                self._telling.hear(message)
-        except Trouble as trouble:
-            self.trouble = trouble
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Way:
     """How an image is fetched. ``via`` is ``engine``, ``download`` (by this program, resumable) or "" for what suits
     the image; ``mirror`` is another registry's host to download from, which never gets the key. For downloads:
     ``connections`` at most (0: the usual limit), ``rate`` in bytes a second (0: no limit), ``keep`` leaves the layers
-    in the cache.
+    in the cache. ``file`` is the path of an archive that the image is in: then nothing is downloaded.
     """
 
     via: str = ""
@@ -52,6 +52,7 @@ class Way:
     connections: int = 0
     rate: int = 0
     keep: bool = False
+    file: str = ""
 
     def words(self) -> dict[str, str]:
         """As text, for another process."""
@@ -66,6 +67,7 @@ class Way:
             int(words.get("connections", 0)),
             int(words.get("rate", 0)),
             "keep" in words,
+            words.get("file", ""),
         )
 
 
@@ -141,6 +143,11 @@ def run(
     reference = ImageReference.parse(text)
     image = str(reference)
     info = host.engine.info()
+    if way.file:
+        from wizard.services import archive
+
+        emit(Started(_("Reading {path}").format(path=way.file)))
+        return archive.run(host, reference, way.file, info, emit, cancel, clock=clock, stall_after=stall_after)
     emit(Started(_("Asking the registry about {image}").format(image=image)))
     manifest, why = _ask(host, reference, key, info)
     cancel.check()
@@ -417,3 +424,20 @@ class Telling:
         elif quiet >= self._stall_after * (self._stalls + 1):
             self._stalls = int(quiet // self._stall_after)
             self._emit(Stalled(quiet, _(self._reasons[self.progress.waits_for])))
+
+
+class Loading(threading.Thread):
+    """Gives the archive to the engine. ``trouble`` is what ended it, after its end."""
+
+    def __init__(self, host: Host, archive: Iterator[bytes], telling: Telling, cancel: Cancel) -> None:
+        super().__init__(name="load", daemon=True)
+        self._host, self._archive, self._telling, self._cancel = host, archive, telling, cancel
+        self.trouble: Trouble | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            for message in self._host.engine.load(self._archive, self._cancel):
+                self._telling.hear(message)
+        except Trouble as trouble:
+            self.trouble = trouble

@@ -572,6 +572,14 @@ _WORDS: dict[Problem, _Words] = {
         N_("Try again; if it stops again, read the message below."),
         about=N_("The download of {subject} stopped with an error."),
     ),
+    Problem.ARCHIVE_BAD: _Words(
+        N_("This file is not an image archive that can be used."),
+        N_(
+            'Make it anew where Docker and a network are: "docker pull IMAGE", then "docker save -o FILE.tar IMAGE";'
+            " copy it here whole."
+        ),
+        about=N_("{subject} is not an image archive that can be used."),
+    ),
     Problem.DIGEST_MISMATCH: _Words(
         N_("What was downloaded is not what the registry announced, so it is not used."),
         N_("Download it again; if this comes back, a proxy on the way changes the data."),
