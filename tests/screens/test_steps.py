@@ -793,6 +793,14 @@ async def with_image(walk: Walk) -> None:
     await walk.until(lambda: "next" in walk.offered)
 
 
+async def test_an_image_of_ones_own_is_checked_against_the_gpu(start: Start) -> None:
+    async with start() as walk:
+        await walk.go(Step.IMAGE, image="nvcr.io/nvidia/tensorflow:18.07-py3")
+        await walk.until(lambda: "made before NVIDIA GeForce RTX 2060" in walk.whole)
+        assert "[warn]" in walk.text
+        assert "use" in walk.offered, "whoever named it may want it all the same"
+
+
 async def test_the_container_is_shown_made_and_looked_at_from_inside(start: Start) -> None:
     async with start() as walk:
         await with_image(walk)
