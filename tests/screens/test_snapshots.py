@@ -106,6 +106,25 @@ def test_entering_a_key(snap_compare: Compare) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_way_to_a_key(snap_compare: Compare, language: str) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("how")
+
+    assert look(snap_compare, prepare, language=language)
+
+
+def test_the_way_to_a_key_by_phone(snap_compare: Compare) -> None:
+    async def prepare(walk: Walk) -> None:
+        await walk.go(Step.ACCOUNT)
+        await walk.choose("how")
+        await walk.choose("scan")
+        await walk.until(lambda: "Point the camera" in walk.text)
+
+    assert look(snap_compare, prepare)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_a_download_costs(snap_compare: Compare, language: str) -> None:
     async def prepare(walk: Walk) -> None:
         await walk.go(Step.PULL, **CHOSEN)

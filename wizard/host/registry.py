@@ -363,8 +363,8 @@ class Talk:
                     subject=urlsplit(target).hostname or target,
                     evidence=(Evidence(f"GET {url}", f"{response.status_code} Location: {redact(target)}"),),
                 )
-            if origin(target) != origin(url):
-                authorization = None
+            if origin(target) != origin(url) or (authorization or "").startswith("Basic "):
+                authorization = None  # a token may follow within its own server, the key never
             url = target
         raise Trouble(Problem.REGISTRY_TROUBLE, "too many redirects", subject=self.reference.host)
 
