@@ -46,7 +46,7 @@ def test_a_download_outlives_the_wizard_and_is_found_again(
     window.run(PROGRAM)
     window.see("> Continue where you stopped")
     window.keys("Enter")
-    window.see("Download 7.1 MB?")
+    window.see("Download 6.0 MB (1.1 MB already here)?")
     window.see("> Download it")
     window.keys("Enter")
     window.see("MB of 7.1 MB")
