@@ -127,7 +127,12 @@ def test_a_killed_one_is_told_with_what_it_had_reached_and_begun_again(
     assert (caught.value.kind, caught.value.subject) == (Problem.PULL_CUT_OFF, image)
     assert caught.value.hint.startswith("It had come to ")
     assert any(isinstance(event, Progress) and event.done > 0 for event in seen)
-    # The engine ends a pull whose client has gone; only then is the next one a new one.
+    background.begin(host, image, None)
+    os.kill(moving(host, image).process.pid, signal.SIGTERM)
+    with pytest.raises(Trouble) as caught:
+        background.follow(host, image)
+    assert caught.value.kind is Problem.PULL_CUT_OFF
+    assert "The system asked it to end" in caught.value.hint
     ngc.throttle(None)
     background.begin(host, image, None)
     assert background.follow(host, image).image == image

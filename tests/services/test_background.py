@@ -162,6 +162,20 @@ def test_a_stopped_one_can_be_begun_again_at_once(host: Host, held: Held) -> Non
     assert len(held.keys) == 3
 
 
+def test_one_that_the_system_ends_says_so(host: Host, held: Held) -> None:
+    shutdown = Cancel()
+    answers: list[Trouble | None] = []
+    thread = in_thread(lambda: background.serve(host, {"image": IMAGE}, None, answers.append, shutdown))
+    until(held.begun.is_set)
+    shutdown.set()
+    _events, trouble = followed(host)
+    thread.join(PATIENCE)
+    assert isinstance(trouble, Trouble)
+    assert (trouble.kind, trouble.subject) == (Problem.PULL_CUT_OFF, IMAGE)
+    assert "The system asked it to end" in trouble.hint
+    assert answers == [None]
+
+
 def test_looking_away_ends_nothing(host: Host, held: Held) -> None:
     background.begin(host, IMAGE, None)
     until(held.begun.is_set)

@@ -227,7 +227,7 @@ def run(
             try:
                 pulled = pull.run(host, image, key, tell, cancel, way=way)
             except BaseException as error:
-                ended = _ended(image, error, asked())
+                ended = _ended(image, error, asked(), alone=begun is not None)
                 if writer is not None:
                     writer.end(ended)
                 if isinstance(error, Trouble) and ended.trouble is not None:
@@ -239,11 +239,14 @@ def run(
         return pulled
 
 
-def _ended(image: str, error: BaseException, asked: str) -> Ended:
-    """How a pull that failed is written down."""
+def _ended(image: str, error: BaseException, asked: str, *, alone: bool) -> Ended:
+    """How a pull that failed is written down. ``alone``: nobody sits before it who could have pressed Ctrl-C."""
     if not isinstance(error, Trouble):
         kind = Problem.CANCELLED if isinstance(error, KeyboardInterrupt) else Problem.INTERNAL
         return Ended(trouble=Trouble(kind, type(error).__name__, subject=image))
+    if error.kind is Problem.CANCELLED and alone and not asked:
+        hint = _("The system asked it to end, as when a computer is shut down.")
+        return Ended(trouble=Trouble(Problem.PULL_CUT_OFF, subject=image, hint=hint))
     if error.kind is Problem.CANCELLED:
         return Ended(trouble=error, paused=asked == PAUSE)
     return Ended(trouble=error)
