@@ -29,7 +29,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
-from wizard.services.training import place, training_run
+from wizard.services.training import place, preflight, training_run
 from wizard.services.training.preflight import Wanted
 
 pytestmark = pytest.mark.real
@@ -163,6 +163,33 @@ def test_a_failure_is_explained_by_the_catalogue(trainer: Trainer) -> None:
     assert "ResourceExhaustedError" in caught.value.text
     assert "memory" in caught.value.subject
     assert "--batch_size_per_gpu=1" in caught.value.hint
+
+
+def test_a_training_that_is_killed_without_a_word(trainer: Trainer) -> None:
+    """What the kernel does when the memory is full."""
+    trainer.behave("killed")
+    with pytest.raises(Trouble) as caught:
+        trainer.run()
+    assert caught.value.kind is Problem.TRAINING_FAILED
+    assert "memory" in caught.value.subject
+
+
+def test_the_disk_runs_full_during_the_run(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "SMALLEST_DISK", 0)
+    found = place.find(trainer.host, NAME)
+    folder = trainer.data / "s2s-wizard"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], check=True)
+    try:
+        trainer.host.engine.remove(found.container.id, force=True)
+        container.up(trainer.host, Workspace(str(trainer.data), NAME, GpuChoice(all=False)), IMAGE)
+        trainer.behave("fill")
+        with pytest.raises(Trouble) as caught:
+            trainer.run()
+        assert caught.value.kind is Problem.DISK_FULL
+    finally:
+        trainer.host.engine.remove(place.find(trainer.host, NAME).container.id, force=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_it_goes_on_when_nobody_follows_and_is_found_again(trainer: Trainer) -> None:

@@ -105,7 +105,7 @@ def _converted(host: Host, place: Place, wav: str, cancel: Cancel) -> tuple[str,
         raise Trouble(Problem.FILE_PERMISSION, result.stderr.strip(), subject=wav)
     source, target = (posixpath.join(DATA_TARGET, SAY, item) for item in (f"as-given-{name}", f"{name}.16k.wav"))
     argv = ("sh", "-c", _CONVERT, "sh", source, target)
-    status, said = job.run(host, place, "convert", argv, cancel=cancel)
+    status, said = job.run(host, place, "convert", argv, cancel=cancel, owned=(target,))
     text = "\n".join(said)
     if status or not said or not said[-1].isdigit():
         hint = _("Give a recording as wav or flac.")

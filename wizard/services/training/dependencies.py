@@ -51,6 +51,7 @@ _IMAGE = ("tensorflow", "numpy")
 """What only the image can have."""
 _PROGRAMS = ("git", "sox", "mpiexec", "perl", "tensorboard")
 _OPTIONAL = ("horovod", "mpi4py")
+_LIMITS = posixpath.join(DATA_TARGET, FOLDER, "constraints.txt")
 # A package's file name or a local path in pip's list is no constraint; the lines with versions are.
 _INSTALL = (
     'limits=$1; shift; python -m pip freeze 2>/dev/null | grep -E "^[A-Za-z0-9._-]+==[^ ]+$" >"$limits";'
@@ -127,8 +128,7 @@ def ensure(host: Host, place: Place, emit: Emit = ignore, cancel: Cancel | None 
     wanted = requirements(found)
     if wanted:
         emit(Started(_("Installing in the container: {names}.").format(names=", ".join(wanted))))
-        constraints = posixpath.join(DATA_TARGET, FOLDER, "constraints.txt")
-        _install(host, place, ("sh", "-c", _INSTALL, "sh", constraints, *wanted), emit, cancel)
+        _install(host, place, ("sh", "-c", _INSTALL, "sh", _LIMITS, *wanted), emit, cancel)
     if sox:
         ensure_sox(host, place, emit, cancel)
     if not wanted and not (sox and "sox" not in found.programs):
@@ -158,7 +158,9 @@ def _has_sox(host: Host, place: Place) -> bool:
 
 
 def _install(host: Host, place: Place, argv: tuple[str, ...], emit: Emit, cancel: Cancel) -> None:
-    code, said = job.run(host, place, "install", argv, cancel=cancel, on_line=lambda text: emit(Line(text)))
+    code, said = job.run(
+        host, place, "install", argv, cancel=cancel, owned=(_LIMITS,), on_line=lambda text: emit(Line(text))
+    )
     if code:
         text = "\n".join(said)
         lacking = re.findall(r"No matching distribution found for (\S+)|Unable to locate package (\S+)", text)

@@ -100,7 +100,6 @@ def begin(host: Host, ready: Ready, emit: Emit = ignore, *, kind: str = "") -> J
         check_free(host, place.container)
         if ready.folder.aside:
             _move_aside(host, place, ready, emit)
-        # The folders exist from the beginning, as the user's own.
         facts = {
             "config": ready.config.path,
             "mode": ready.run.mode,
@@ -119,7 +118,7 @@ def begin(host: Host, ready: Ready, emit: Emit = ignore, *, kind: str = "") -> J
             kind or ready.run.mode.partition("_")[0],
             ready.argv,
             cwd=ready.code.path,
-            owned=(ready.code.path, ready.logdir),
+            owned=(ready.code.path, ready.logdir, *((ready.run.output,) if ready.run.output else ())),
             env=ready.run.environment,
             facts=facts,
         )
