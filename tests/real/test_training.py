@@ -250,6 +250,7 @@ def test_stopping_ends_the_process_in_the_container(trainer: Trainer, at_checkpo
         assert outcome.checkpoint is not None
     listed = trainer.host.engine.run_in(running.container_id, ("ps",)).stdout
     assert b"run.py" not in listed
+    assert b"sleep 5000" not in listed
     assert {os.stat(path).st_uid for path in (trainer.data / "OpenSeq2Seq/log").rglob("*")} == {OWNER}
 
 

@@ -145,7 +145,8 @@ def _tell_checkpoint(console: Console, outcome: Outcome) -> None:
 def _command(call: Call, name: str, *words: str) -> str:
     config = (call.options.config,) if call.options.config else ()
     named = ("--name", name) if call.options.name else ()
-    return call.console.typed("train", *config, *named, *words)
+    more = ("--", *call.options.words) if call.options.words else ()
+    return call.console.typed("train", *config, *named, *words, *more)
 
 
 def _finished(console: Console, what: str) -> int:

@@ -27,10 +27,12 @@ sh -c '
   began() {{ sed "s/.*) //" "/proc/$1/stat" | cut -d" " -f20; }}
   echo "$$ $(began $$)" >"$0/pid" || exit 125
   echo {STARTED} >&3; exec 3>&-
+  command -v setsid >/dev/null && exec setsid "$@"
   exec "$@"
 ' "$job" "$@" 3>&1 >"$job/stdout.log" 2>"$job/stderr.log" </dev/null
 code=$?
 [ -s "$job/pid" ] || exit 125
+kill -KILL -"$(cut -d' ' -f1 "$job/pid")" 2>/dev/null
 owner=$(stat -c %u:%g "$job/../../..")
 while IFS= read -r path; do
   [ -z "$path" ] || [ ! -e "$path" ] || find "$path" -user 0 -exec chown -h "$owner" {{}} + 2>/dev/null
@@ -38,15 +40,16 @@ done <"$job/owned"
 echo "$code" >"$job/exit.new" && mv "$job/exit.new" "$job/exit"
 """
 """The shell script that runs a job: its folder, the working folder, the command. It prints ``STARTED``, stays with the
-command to its end, gives what root made to whom the data folder belongs (as the container sees it, so that it is right
-with user namespaces, too), and writes the exit status last.
+command (which has a session of its own) to its end, ends what the command has left running, gives what root made to
+whom the data folder belongs (as the container sees it, so that it is right with user namespaces, too), and writes the
+exit status last.
 """
 
 ALIVE = f'[ "$({_BEGAN})" = "$2" ] && echo alive'
 """Whether the process ``$1`` that began at ``$2`` still runs; a pid alone could be another process by now."""
 
-SIGNAL = f'[ "$({_BEGAN})" = "$2" ] && kill -"$3" "$1"'
-"""Sends the signal ``$3`` to the process ``$1`` that began at ``$2``."""
+SIGNAL = f'[ "$({_BEGAN})" = "$2" ] && {{ kill -"$3" -"$1" 2>/dev/null || kill -"$3" "$1"; }}'
+"""Sends the signal ``$3`` to the process ``$1`` that began at ``$2``, and to those that it has started."""
 
 
 @dataclass(frozen=True, slots=True)
