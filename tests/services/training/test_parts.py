@@ -24,7 +24,7 @@ INSIDE = Path(inside.__file__).parent
 # --- what runs in the container ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["look", "config", "toy"])
+@pytest.mark.parametrize("name", ["look", "config", "toy", "convert"])
 def test_what_runs_in_the_container_is_python_3_5(name: str) -> None:
     text = inside.text(name)
     tree = ast.parse(text, feature_version=(3, 5))
@@ -32,7 +32,7 @@ def test_what_runs_in_the_container_is_python_3_5(name: str) -> None:
 
 
 def test_every_program_for_the_container_is_looked_at() -> None:
-    assert {path.stem for path in INSIDE.glob("*.py")} == {"__init__", "look", "config", "toy"}
+    assert {path.stem for path in INSIDE.glob("*.py")} == {"__init__", "look", "config", "toy", "convert"}
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------
