@@ -51,6 +51,8 @@ INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CHUNK = 16 * 1024
+_AT_ONCE = 64 * 1024 * 1024
+"""random bytes; more cannot be made in one piece"""
 
 
 class CannotStart(Exception):
@@ -240,7 +242,9 @@ class NgcLike:
             with tarfile.open(fileobj=buffer, mode="w") as archive:
                 member = tarfile.TarInfo(f"random/{hashlib.sha256(seed.encode()).hexdigest()[:12]}")
                 member.size = content
-                archive.addfile(member, io.BytesIO(random.Random(seed).randbytes(content)))
+                source = random.Random(seed)
+                sizes = [_AT_ONCE] * (content // _AT_ONCE) + [content % _AT_ONCE]
+                archive.addfile(member, io.BytesIO(b"".join(map(source.randbytes, sizes))))
             content = buffer.getvalue()
         blob = self._blob(repository, gzip.compress(content, compresslevel=1, mtime=0))
         return Blob(blob.digest, blob.size, _digest(content))

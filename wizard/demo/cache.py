@@ -76,7 +76,7 @@ class SimBlob:
     def missing(self) -> tuple[int, ...]:
         return tuple(sorted(self._missing))
 
-    def write(self, offset: int, data: bytes) -> None:  # noqa: ARG002 - only their number is kept
+    def write(self, offset: int, data: bytes | memoryview) -> None:  # noqa: ARG002 - only their number is kept
         with self._lock:
             self._tree.use(self._root, len(data))
             self.written += len(data)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wizard.host.files import sync_folder, typed
+from wizard.host.files import typed
 from wizard.host.store import FolderStore
 from wizard.model.errors import Problem, Trouble
 
@@ -130,8 +130,6 @@ class FileBlob:
             self._crcs = [0] * count
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, _HEAD.pack(_MAGIC, size, chunk) + bytes(_ENTRY.size * count), size)
-            os.fsync(self._file)
-            sync_folder(partial.parent)
 
     @property
     def complete(self) -> bool:
@@ -140,7 +138,7 @@ class FileBlob:
     def missing(self) -> tuple[int, ...]:
         return () if self._complete else tuple(number for number, crc in enumerate(self._crcs) if not crc)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         number, at = divmod(offset, self.chunk)
         with _typed(self._partial):
             view = memoryview(data)
@@ -179,10 +177,10 @@ class FileBlob:
                 offset += len(piece)
             if f"sha256:{sha.hexdigest()}" != self.digest:
                 return False
+            # Nothing is forced to the disk here: file systems keep the order of these two, and a power cut before them
+            # leaves the table, which says that everything is here.
             os.ftruncate(self._file, self.size)
-            os.fsync(self._file)
             self._partial.replace(self._whole)
-            sync_folder(self._whole.parent)
             self._complete = True
         self.close()
         return True

@@ -356,7 +356,7 @@ class CachedBlob(Protocol):
     def missing(self) -> tuple[int, ...]:
         """The numbers of the chunks that are not here."""
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Writes bytes of one chunk. Raises ``DISK_FULL``, ``FILE_PERMISSION``, ``FILE_READ_ONLY``."""
 
     def commit(self, number: int) -> None:

@@ -32,9 +32,11 @@ _PATIENCE = 24 * 3600.0
 _LONGEST_PAUSE = 30.0
 _LEAVE_SECONDS = 2.0
 """for connections that end; one that waits for an answer is left behind, and writes no more"""
-_TUNE_SECONDS = 0.7
-_GAIN = 1.15
-_HOLD_SECONDS = 20.0
+_TUNE_SECONDS = 0.6
+_SETTLE_SECONDS = 0.3
+"""for new connections to come to speed before they are judged"""
+_GAIN = 1.1
+_HOLD_SECONDS = 10.0
 _OPINIONS = 3
 """how often a layer with a wrong digest is compared with the registry's before it is given up"""
 _PASSING = frozenset(
@@ -298,7 +300,7 @@ class Fetcher:
             count = min(len(view), end - at)
             if self._wants(task, number) and (start := part.start_of(number)) < at + count:
                 fresh = view[start - at : count] if start > at else view[:count]
-                blob.write(start, bytes(fresh))
+                blob.write(start, fresh)
                 part.begun[number] = start + len(fresh)
                 task.got += len(fresh)
                 self._arrived(blob.digest, len(fresh))
@@ -447,10 +449,12 @@ class _Tuner:
         self._fewer = self.wanted
         self._best = 0.0
         self._since: tuple[float, int] | None = None
-        self._hold_until = 0.0
+        self._not_before = 0.0
 
     def look(self, now: float, count: int) -> bool:
         """Takes the bytes so far; whether there may be more connections now."""
+        if now < self._not_before:
+            return False
         if self._since is None:
             self._since = (now, count)
             return False
@@ -458,24 +462,21 @@ class _Tuner:
         if now - start < _TUNE_SECONDS:
             return False
         rate = (count - before) / (now - start)
-        self._since = (now, count)
-        if now < self._hold_until or rate <= 0:
-            return False
+        self._since = None
         if rate < self._best * _GAIN:
-            self.wanted = self._fewer
-            self._hold_until = now + _HOLD_SECONDS
-            self._best = 0.0
-            return False
-        self._best = rate
-        self._fewer = self.wanted
-        self.wanted = min(self._most, self.wanted * 2)
+            self.wanted, self._best = self._fewer, 0.0
+            self._not_before = now + _HOLD_SECONDS
+        elif rate > 0:
+            self._best, self._fewer = rate, self.wanted
+            self.wanted = min(self._most, self.wanted * 2)
+            self._not_before = now + (_SETTLE_SECONDS if self.wanted > self._fewer else _HOLD_SECONDS)
         return self.wanted > self._fewer
 
     def too_many(self, now: float) -> None:
         """The registry asked for fewer."""
         self.wanted = self._fewer = max(1, self.wanted // 2)
-        self._best = 0.0
-        self._hold_until = now + _HOLD_SECONDS
+        self._best, self._since = 0.0, None
+        self._not_before = now + _HOLD_SECONDS
 
 
 class _Meter:

@@ -1,0 +1,127 @@
+"""What a download costs against ``docker pull`` on the same engine and registry, in one run: ``python -m
+tests.benchmarks.download [ENGINE_PATH]``.
+
+Images of 60 x 5 MB and 3 x 300 MB of data that cannot be compressed; a registry that gives each connection 5 MB/s, and
+one without a limit. Prints wall times and ratios, the bytes that are fetched again after a kill at half, the memory of
+a download, and the time of a pull of what is here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.engine import PrivateEngine, start
+from tests.support.registry import NgcLike, Pushed, running
+
+MB = 1_000_000
+IMAGES = {"60 x 5 MB": [5 * MB] * 60, "3 x 300 MB": [300 * MB] * 3}
+PROGRAM = str(Path(sys.executable).with_name("s2s-wizard"))
+
+
+def docker_pull(engine: PrivateEngine, image: str) -> float:
+    """Seconds of ``docker pull``, from its start to its end."""
+    return timed([*("docker", "-H", engine.url, "pull", "-q", image)], dict(os.environ))
+
+
+def wizard_pull(engine: PrivateEngine, image: str, home: Path, *words: str) -> float:
+    """Seconds of the program's pull, from its start to its end."""
+    environ = {**engine.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    return timed([PROGRAM, "pull", image, "--json", *words], environ)
+
+
+def timed(command: list[str], environ: dict[str, str]) -> float:
+    began = time.monotonic()
+    done = subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{command}: {done.stderr.decode()[-500:]}")
+    return time.monotonic() - began
+
+
+def forget(engine: PrivateEngine, image: str) -> None:
+    client = engine.client()
+    try:
+        client.remove_image(image, force=True)
+    finally:
+        client.close()
+
+
+def compare(name: str, theirs: Callable[[], float], ours: Callable[[], float], after: Callable[[], None]) -> None:
+    """Prints both times and their ratio."""
+    seconds = []
+    for work in (theirs, ours):
+        seconds.append(work())
+        after()
+    print(
+        f"{name}: docker pull {seconds[0]:.2f} s, this program {seconds[1]:.2f} s;"
+        f" {seconds[0] / seconds[1]:.2f} times as fast, {seconds[1] / seconds[0]:.2f} times the time",
+        flush=True,
+    )
+
+
+def killed(engine: PrivateEngine, pushed: Pushed, ngc: NgcLike, home: Path) -> None:
+    """Kills a download at half and counts what is fetched again."""
+    environ = {**engine.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    command = [PROGRAM, "pull", pushed.image, "--json", "--via", "download"]
+    ngc.throttle(5 * MB)
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["bytes_done"] > pushed.download_size // 2:
+                shown = event["bytes_done"]
+                break
+        process.send_signal(signal.SIGKILL)
+    ngc.throttle(None)
+    ngc.requests.clear()
+    wizard_pull(engine, pushed.image, home, "--via", "download")
+    again = sum(seen.asked for seen in ngc.seen("layer")) - (pushed.download_size - shown)
+    print(f"killed at half: about {max(0, again) / MB:.0f} MB of {pushed.download_size / MB:.0f} MB came a second time")
+    forget(engine, pushed.image)
+
+
+def main() -> None:
+    """Runs everything; takes some minutes."""
+    path = sys.argv[1] if len(sys.argv) > 1 else ""
+    engine = start(path=path)
+    try:
+        with running() as ngc, tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            backend = "{}:{}".format(*ngc.backend)
+            for name, layers in IMAGES.items():
+                pushed = ngc.push("bench/" + name.split()[0], layers=layers)
+                direct = pushed.image.replace(ngc.host, backend)
+                ngc.throttle(5 * MB)
+                compare(
+                    f"{name}, 5 MB/s for each connection",
+                    lambda image=pushed.image: docker_pull(engine, image),  # type: ignore[misc]
+                    lambda image=pushed.image: wizard_pull(engine, image, home, "--via", "download"),  # type: ignore[misc]
+                    lambda image=pushed.image: forget(engine, image),  # type: ignore[misc]
+                )
+                ngc.throttle(None)
+                for via in ("download", "engine"):
+                    compare(
+                        f"{name}, no limit, --via {via}",
+                        lambda image=direct: docker_pull(engine, image),  # type: ignore[misc]
+                        lambda image=direct, via=via: wizard_pull(engine, image, home, "--via", via),  # type: ignore[misc]
+                        lambda image=direct: forget(engine, image),  # type: ignore[misc]
+                    )
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+            print(f"the most memory of any process that was timed: {peak:.0f} MB")
+            killed(engine, pushed, ngc, home)
+            wizard_pull(engine, direct, home, "--via", "engine")
+            print(f"what is here already: {wizard_pull(engine, direct, home):.2f} s")
+    finally:
+        engine.stop()
+
+
+if __name__ == "__main__":
+    main()

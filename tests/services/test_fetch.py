@@ -1,0 +1,166 @@
+"""Whatever the network does, what was fetched is right: a source that misbehaves by a plan, and a real cache."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wizard.host.cache import FolderCache
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel
+from wizard.model.progress import TransferProgress
+from wizard.services import fetch
+from wizard.services.fetch import Fetcher, Limits
+
+CHUNK = 16
+PATIENCE = 60.0
+DATA = {
+    f"sha256:{hashlib.sha256(data).hexdigest()}": data
+    for data in (random.Random(n).randbytes(n) for n in (1, 100, 333))
+}
+Fault = tuple[str, int]
+
+
+class Source:
+    """Sends the data, and does to each answer what the plan says next."""
+
+    def __init__(self, plan: list[Fault]) -> None:
+        self._plan = plan
+        self._lock = threading.Lock()
+        self.sent = 0
+
+    def open(self, digest: str, size: int, first: int, end: int) -> Stream:
+        with self._lock:
+            kind, number = self._plan.pop(0) if self._plan else ("", 0)
+        if kind == "refuse":
+            raise Trouble(list(fetch._PASSING)[number % len(fetch._PASSING)], "a fault")
+        data = DATA[digest]
+        if kind == "whole":
+            first, end = 0, size
+        piece = bytearray(data[first:end])
+        if kind == "change":
+            piece[number % len(piece)] ^= 0xFF
+        return Stream(self, first, end, bytes(piece), number % (len(piece) + 1) if kind == "cut" else None)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Stream:
+    def __init__(self, source: Source, first: int, end: int, data: bytes, cut: int | None) -> None:
+        self.first, self.end = first, end
+        self._source, self._left, self._cut = source, data if cut is None else data[:cut], cut
+
+    def read(self) -> bytes:
+        if not self._left and self._cut is not None:
+            raise Trouble(Problem.REGISTRY_UNREACHABLE, "cut")
+        piece, self._left = self._left[:7], self._left[7:]
+        self._source.sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "_pause", lambda _tries: 0.0)
+
+
+def fetched(folder: Path, plan: list[Fault], connections: int = 4) -> tuple[FolderCache, Source, TransferProgress]:
+    cache, source, cancel = FolderCache(str(folder), CHUNK), Source(plan), Cancel()
+    sizes = {digest: len(data) for digest, data in DATA.items()}
+    progress = TransferProgress(sizes, {digest: cache.here(digest, size) for digest, size in sizes.items()})
+    blobs = tuple(cache.open(digest, size) for digest, size in sizes.items())
+    fetcher = Fetcher(blobs, lambda: source, progress, cancel, Limits(connections))
+    fetcher.start()
+    try:
+        for digest in DATA:
+            fetcher.wait(digest)
+        for blob in blobs:
+            assert b"".join(blob.pieces()) == DATA[blob.digest]
+    finally:
+        fetcher.close()
+        for blob in blobs:
+            blob.close()
+    return cache, source, progress
+
+
+FAULTS = st.tuples(st.sampled_from(["", "", "cut", "refuse", "whole", "change"]), st.integers(0, 400))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(FAULTS, max_size=25), st.integers(1, 6))
+def test_what_was_fetched_is_right(
+    tmp_path_factory: pytest.TempPathFactory, plan: list[Fault], connections: int
+) -> None:
+    # A change is cured as often as an opinion is asked for; more of them end in an honest refusal.
+    plan = [fault for number, fault in enumerate(plan) if fault[0] != "change" or number < 2]
+    _cache, _source, progress = fetched(tmp_path_factory.mktemp("cache"), plan, connections)
+    assert {layer.stage for layer in progress.layers.layers} == {"downloaded"}
+
+
+def test_nothing_is_fetched_twice(tmp_path: Path) -> None:
+    _cache, source, _progress = fetched(tmp_path, [])
+    assert source.sent == sum(map(len, DATA.values()))
+    _cache, source, _progress = fetched(tmp_path, [])
+    assert source.sent == 0
+
+
+@pytest.mark.parametrize("kind", [Problem.TAG_MISSING, Problem.ACCESS_DENIED, Problem.REGISTRY_UNTRUSTED])
+def test_what_cannot_pass_ends_it(tmp_path: Path, kind: Problem) -> None:
+    class Refusing(Source):
+        def open(self, digest: str, size: int, first: int, end: int) -> Stream:
+            raise Trouble(kind, "no")
+
+    cache = FolderCache(str(tmp_path), CHUNK)
+    (digest, data), *_rest = DATA.items()
+    fetcher = Fetcher(
+        (cache.open(digest, len(data)),), lambda: Refusing([]), TransferProgress({digest: len(data)}, {}), Cancel()
+    )
+    fetcher.start()
+    with pytest.raises(Trouble) as caught:
+        fetcher.wait(digest)
+    fetcher.close()
+    assert caught.value.kind is kind
+    assert fetcher.finished
+
+
+def test_where_compressed_data_breaks_is_looked_at_first(tmp_path: Path) -> None:
+    text = b"".join(b"%d " % number for number in range(5000))
+    data = bytearray(zlib.compress(text, wbits=31))
+    place = len(data) // 2
+    data[place : place + 40] = bytes(40)
+    cache = FolderCache(str(tmp_path), 256)
+    blob = cache.open("sha256:" + "0" * 64, len(data))
+    for number in blob.missing():
+        blob.write(number * 256, bytes(data[number * 256 : (number + 1) * 256]))
+        blob.commit(number)
+    assert place // 256 in fetch._suspects(blob)[:2]
+    blob.close()
+
+
+def tuned(rate: Callable[[int], float], limits: Limits, seconds: float = 12.0) -> list[int]:
+    """The numbers of connections while so many bring ``rate`` bytes a second."""
+    tuner, now, count, wanted = fetch._Tuner(limits), 0.0, 0.0, []
+    while now < seconds:
+        tuner.look(now, int(count))
+        wanted.append(tuner.wanted)
+        now += 0.1
+        count += rate(tuner.wanted) * 0.1
+    return wanted
+
+
+def test_more_connections_while_more_bring_more() -> None:
+    assert tuned(lambda number: number * 5e6, Limits())[-1] == fetch.CONNECTIONS
+    assert tuned(lambda number: number * 5e6, Limits(6))[-1] == 6
+    assert tuned(lambda number: 5e6, Limits())[-1] == fetch._FIRST
+    assert max(tuned(lambda number: 5e6, Limits(2))) == 2
