@@ -123,7 +123,7 @@ def test_from_the_server_to_the_list(
     assert table[0] == [
         "/data/librispeech/LibriSpeech/dev-clean-wav/84-121123-0000.wav",
         str(first.stat().st_size),
-        "he's said cafe number 0",
+        "he's said cafe number a",
     ]
     assert len(table) == 5
     assert len(rows(corpus / "librivox-train-clean-100.csv")) == 7
@@ -329,3 +329,75 @@ def test_own_recordings_of_every_kind(
     assert main(["data", "check", "--json"]) == 0
     checked = json.loads(capfd.readouterr().out)
     assert sum(item["rows"] for item in checked["lists"]) == 3
+
+
+@pytest.mark.parametrize("form", ["archive", "unpacked", "a part", "converted elsewhere", "converted in /data"])
+def test_what_is_here_already(
+    speaking: PrivateEngine,
+    host: Host,
+    web: Web,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    form: str,
+) -> None:
+    published(web, monkeypatch, dev_clean=5)
+    boxed(host, data)
+    folder = data / "mine" if form == "converted in /data" else tmp_path / "mine"
+    folder.mkdir()
+    content = web.files["/dev-clean.tar.gz"]
+    if form == "archive":
+        (folder / "dev-clean.tar.gz").write_bytes(content)
+    elif form in ("unpacked", "a part"):
+        subprocess.run(["tar", "xzf", "-", "-C", str(folder)], input=content, check=True)
+        folder = folder / "LibriSpeech" / "dev-clean" if form == "a part" else folder
+    else:
+        wav = folder / "LibriSpeech" / "dev-clean-wav"
+        wav.mkdir(parents=True)
+        lines = ["wav_filename,wav_filesize,transcript"]
+        for number in range(5):
+            (wav / f"{number}.wav").write_bytes(speech.sound("wav", tone=300 + number))
+            lines.append(
+                f"/home/somebody/LibriSpeech/dev-clean-wav/{number}.wav,1,hello {(number % 2 and 'you') or 'me'}"
+            )
+        (folder / "librivox-dev-clean.csv").write_text("\n".join(lines) + "\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["data", "use", str(folder), "--yes", "--json"]) == 0
+    said = events(capfd.readouterr().out)
+    assert said[-1]["parts"] == ["dev-clean"]
+    table = rows(data / "librispeech" / "librivox-dev-clean.csv")
+    assert len(table) == 5
+    for path, size, _text in table:
+        assert (data / path.removeprefix("/data/")).stat().st_size == int(size)
+    if form == "converted in /data":
+        assert table[0][0] == "/data/mine/LibriSpeech/dev-clean-wav/0.wav"
+        assert not wavs(data)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert web.requests == []
+    assert main(["data", "check"]) == 0
+
+
+def test_what_is_here_is_not_all(
+    speaking: PrivateEngine,
+    host: Host,
+    web: Web,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    published(web, monkeypatch, dev_clean=5)
+    boxed(host, data)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    assert main(["data", "use", str(folder), "--yes"]) == 4
+    (folder / "dev-clean.tar.gz").write_bytes(web.files["/dev-clean.tar.gz"][:-40])
+    capfd.readouterr()
+    assert main(["data", "use", str(folder), "--yes", "--json"]) == 4
+    assert events(capfd.readouterr().out)[-1]["error"]["id"] == "download-damaged"
+    subprocess.run(["tar", "xzf", "-", "-C", str(folder)], input=web.files["/dev-clean.tar.gz"], check=True)
+    next(folder.rglob("*.flac")).unlink()
+    assert main(["data", "use", str(folder), "--yes", "--json"]) == 1
+    assert events(capfd.readouterr().out)[0]["left_out"][0]["name"] == "dev-clean"
+    assert not list(data.rglob("*.csv"))

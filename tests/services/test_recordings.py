@@ -11,7 +11,7 @@ from wizard.demo.machine import build
 from wizard.host.ports import Host
 from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
-from wizard.services.data import check, librispeech, recordings, tar
+from wizard.services.data import check, existing, librispeech, recordings, tar
 from wizard.services.training import place
 
 DATA = "/home/mei/openseq2seq-data"
@@ -153,3 +153,33 @@ def test_a_tar_archive_made_on_the_way() -> None:
             assert file is not None
             found.append((member.name, file.read()))
     assert found == members
+
+
+def test_librispeech_that_is_here_already(host: Host) -> None:
+    where = place.find(host, DEFAULT_NAME)
+    chapter = "dev-clean/84/121123"
+    for number in range(2702):
+        put(host, f"{chapter}/84-121123-{number:04d}.flac", b"x")
+    put(host, f"{chapter}/84-121123.trans.txt", b"84-121123-0000 HELLO\n")
+    short = existing.plan(host, where, FOLDER)
+    assert short.found == ()
+    assert short.left_out[0][0] == "dev-clean"
+    assert "2702" in short.left_out[0][1]
+    put(host, f"{chapter}/84-121123-9999.flac", b"x")
+    whole = existing.plan(host, where, FOLDER)
+    assert [(item.part.name, item.kind) for item in whole.found] == [("dev-clean", existing.UNPACKED)]
+    assert existing.plan(host, where, f"{FOLDER}/dev-clean").found[0].path == f"{FOLDER}/dev-clean"
+    (made,) = existing.use(host, where, whole)
+    assert made.csv in librispeech.ready(host, DATA)
+    again = existing.plan(host, where, FOLDER)
+    assert (again.found, again.ready) == ((), ("dev-clean",))
+
+
+def test_a_folder_without_librispeech(host: Host) -> None:
+    where = place.find(host, DEFAULT_NAME)
+    with pytest.raises(Trouble) as caught:
+        existing.plan(host, where, "/home/mei/recordings")
+    assert caught.value.kind is Problem.DATA_MISSING
+    with pytest.raises(Trouble) as caught:
+        existing.plan(host, where, "/home/mei/nowhere")
+    assert caught.value.kind is Problem.BAD_INPUT

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 import textwrap
 from dataclasses import asdict
 from functools import cache
@@ -21,22 +22,16 @@ SECONDS = 0.25
 @cache
 def sound(kind: str = "flac", rate: int = 16000, channels: int = 1, tone: int = 440, seconds: float = SECONDS) -> bytes:
     """A short tone as a file of that kind."""
-    argv = [
-        "sox",
-        "-n",
-        "-r",
-        str(rate),
-        "-c",
-        str(channels),
-        "-t",
-        kind,
-        "-",
-        "synth",
-        str(seconds),
-        "sine",
-        str(tone),
-    ]
-    return subprocess.run(argv, capture_output=True, check=True).stdout
+    with tempfile.NamedTemporaryFile(suffix=f".{kind}") as file:
+        bits = [] if kind == "mp3" else ["-b", "16"]
+        argv = ["sox", "-n", "-r", str(rate), "-c", str(channels), *bits, "-t", kind, file.name]
+        subprocess.run([*argv, "synth", str(seconds), "sine", str(tone)], check=True)
+        return Path(file.name).read_bytes()
+
+
+def word(number: int) -> str:
+    """A number in letters."""
+    return "".join("ABCDEFGHIJ"[int(digit)] for digit in str(number))
 
 
 def archive(name: str, recordings: int, *, left_out: str = "", bad: str = "") -> bytes:
@@ -46,7 +41,7 @@ def archive(name: str, recordings: int, *, left_out: str = "", bad: str = "") ->
     """
     folder = f"LibriSpeech/{name}/84/121123"
     keys = [f"84-121123-{number:04d}" for number in range(recordings)]
-    texts = "".join(f"{key} HE'S SAID CAF\u00c9 NUMBER {number}\n" for number, key in enumerate(keys))
+    texts = "".join(f"{key} HE'S SAID CAF\u00c9 NUMBER {word(number)}\n" for number, key in enumerate(keys))
     files = {"LibriSpeech/README.TXT": b"about", f"{folder}/84-121123.trans.txt": texts.encode()}
     files |= {f"{folder}/{key}.flac": sound(tone=300 + number % 50) for number, key in enumerate(keys)}
     if bad:

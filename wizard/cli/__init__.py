@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wizard.host.ports import Host
 
 INTERRUPTED = 130
-_LONG = ("fetch", "add")
+_LONG = ("fetch", "use", "add")
 """What ``data`` does that takes its time and says so in lines."""
 
 

@@ -361,7 +361,8 @@ def _add_key(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_data(commands: argparse._SubParsersAction[_Parser]) -> None:
     data = _add(commands, "data", _("the data to train on: LibriSpeech, or your own recordings"))
-    actions = data.add_subparsers(title=_("what to do"), metavar="list|fetch|add|check", dest="action", required=True)
+    names = "list|fetch|use|add|check"
+    actions = data.add_subparsers(title=_("what to do"), metavar=names, dest="action", required=True)
     _add_action(actions, "list", _("the parts of LibriSpeech, their sizes, and what is here"))
 
     fetch = _add_action(actions, "fetch", _("download parts of LibriSpeech and make them ready"))
@@ -369,6 +370,10 @@ def _add_data(commands: argparse._SubParsersAction[_Parser]) -> None:
     fetch.add_argument("--keep-archives", action="store_true", help=_("keep what was downloaded after it is converted"))
     fetch.add_argument("--mirror", metavar="URL", default="", help=_("another server that has the same archives"))
     fetch.add_argument("--yes", action="store_true", help=_("do not ask"))
+
+    use = _add_action(actions, "use", _("LibriSpeech that is on this machine already"))
+    use.add_argument("folder", metavar="FOLDER")
+    use.add_argument("--yes", action="store_true", help=_("do not ask"))
 
     add = _add_action(actions, "add", _("your own recordings: a folder of wav, flac or mp3, and their texts"))
     add.add_argument("folder", metavar="FOLDER")

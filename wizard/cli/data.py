@@ -14,7 +14,7 @@ from wizard.model.finding import Status
 from wizard.model.i18n import N_, _, ngettext
 from wizard.model.journey import Journey
 from wizard.services import journey
-from wizard.services.data import check, converting, librispeech, recordings
+from wizard.services.data import check, converting, existing, librispeech, recordings
 from wizard.services.training import place
 
 _STATES = {
@@ -31,7 +31,8 @@ _SHOWN = 10
 
 def run(call: Call) -> int:
     """Hands over to the action that was typed."""
-    return {"list": _list, "fetch": _fetch, "add": _add, "check": _check}[call.options.action](call)
+    actions = {"list": _list, "fetch": _fetch, "use": _use, "add": _add, "check": _check}
+    return actions[call.options.action](call)
 
 
 def _name(call: Call) -> str:
@@ -135,6 +136,36 @@ def _finished(call: Call, names: tuple[str, ...]) -> int:
         text = ngettext("{n} part is ready: {names}", "{n} parts are ready: {names}", len(names))
         call.console.tagged(tag(Status.OK), text.format(n=len(names), names=", ".join(names)))
     return FINE
+
+
+# --- what is on this machine already -----------------------------------------------------------------------------
+
+
+def _use(call: Call) -> int:
+    """Says what was found, asks, and makes it ready. Exit code 1 when a part is not whole."""
+    host, options, console = call.host, call.options, call.console
+    where = place.find(host, _name(call))
+    wanted = existing.plan(host, where, _typed(call, options.folder))
+    if console.json:
+        console.event("plan", existing.plan_json(wanted))
+    for name, why in wanted.left_out:
+        console.tagged(tag(Status.WARNING), _("left out: {name}: {why}").format(name=name, why=why))
+    outcome = PROBLEMS if wanted.left_out else FINE
+    if not wanted.found:
+        return _finished(call, wanted.ready) or outcome
+    names = ", ".join(f"{item.part.name} ({item.kind})" for item in wanted.found)
+    console.say(_("Parts found in {folder}: {parts}").format(folder=wanted.folder, parts=names))
+    console.say(
+        _("Nothing there is changed; only the converted recordings are written, {size}.").format(size=size(wanted.need))
+    )
+    if not agreed(call, _("Begin?"), _("The data")):
+        return PERSON
+    narrator = DataNarrator(console)
+    try:
+        made = existing.use(host, where, wanted, narrator, call.cancel)
+    finally:
+        narrator.end()
+    return _finished(call, (*wanted.ready, *(part.name for part in made))) or outcome
 
 
 # --- recordings of one's own -------------------------------------------------------------------------------------
