@@ -11,7 +11,8 @@ from wizard.demo.machine import build
 from wizard.host.ports import Host
 from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
-from wizard.services.data import check, existing, librispeech, recordings, tar
+from wizard.model.training.plan import DEFAULT_CONFIG
+from wizard.services.data import check, configuration, existing, librispeech, recordings, tar
 from wizard.services.training import place
 
 DATA = "/home/mei/openseq2seq-data"
@@ -183,3 +184,33 @@ def test_a_folder_without_librispeech(host: Host) -> None:
     with pytest.raises(Trouble) as caught:
         existing.plan(host, where, "/home/mei/nowhere")
     assert caught.value.kind is Problem.BAD_INPUT
+
+
+def test_a_configuration_names_only_what_is_here(host: Host) -> None:
+    where = place.find(host, DEFAULT_NAME)
+
+    def fetch(*names: str) -> str:
+        librispeech.fetch(host, where, librispeech.plan(host, where.data, names))
+        return configuration.for_librispeech(host, where)
+
+    assert fetch("train-clean-100") == ""
+    for name in ("dev-clean", "test-other"):
+        path = fetch(name)
+        assert path == "/data/librispeech/jasper-mini.py"
+    content = host.files.read(f"{DATA}/librispeech/jasper-mini.py")
+    assert content is not None
+    text = content.data.decode()
+    compile(text, path, "exec")
+    assert text.count("/data/librispeech/librivox-") == 3
+    assert "librivox-train-clean-360" not in text
+    assert fetch("train-clean-360", "train-other-500", "test-clean") == DEFAULT_CONFIG
+
+
+def test_a_configuration_for_recordings(host: Host) -> None:
+    where = place.find(host, DEFAULT_NAME)
+    wanted = recordings.plan(host, where.data, "/home/mei/recordings")
+    recordings.add(host, where, wanted)
+    path = configuration.for_recordings(host, where, wanted.name)
+    content = host.files.read(where.outside(path))
+    assert content is not None
+    assert "/data/recordings/recordings/train.csv" in content.data.decode()

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from wizard.cli.call import FINE, PERSON, PROBLEMS, Call, Narrator, agreed
-from wizard.cli.console import duration, pad, size, tag
+from wizard.cli.console import duration, pad, size, tag, width
 from wizard.knowledge import librispeech as knowledge
 from wizard.model.container import DEFAULT_NAME
 from wizard.model.finding import Status
 from wizard.model.i18n import N_, _, ngettext
 from wizard.model.journey import Journey
+from wizard.model.training.plan import DEFAULT_CONFIG
 from wizard.services import journey
-from wizard.services.data import check, converting, existing, librispeech, recordings
+from wizard.services.data import check, configuration, converting, existing, librispeech, recordings
 from wizard.services.training import place
+from wizard.services.training.place import Place
 
 _STATES = {
     librispeech.READY: (Status.OK, N_("ready")),
@@ -59,14 +61,16 @@ def _list(call: Call) -> int:
         )
         return FINE
     console.out(_("LibriSpeech in {folder}; free: {size}").format(folder=folder, size=size(disk.free)))
+    heads = ((32, _("hours")), (11, _("download")), (11, _("ready")))
+    console.out("".join(" " * (columns - width(head)) + head for columns, head in heads))
     for state in states:
         status, text = _STATES[state.state]
         part = state.part
-        line = _("{hours} h {use}; download {archive}, ready {ready}; {state}").format(
+        line = _("{hours} h {archive} {ready}  {use}; {state}").format(
             hours=f"{part.hours:5.1f}",
+            archive=f"{size(part.bytes):>10}",
+            ready=f"{size(part.bytes_ready):>10}",
             use=_(_USES[part.use]),
-            archive=size(part.bytes),
-            ready=size(part.bytes_ready),
             state=_(text) if state.state != librispeech.BEGUN else _begun(state),
         )
         console.tagged(tag(status), f"{pad(part.name, 16)} {line}")
@@ -96,7 +100,7 @@ def _fetch(call: Call) -> int:
     else:
         _say_plan(call, wanted)
     if not wanted.todo:
-        return _finished(call, wanted.ready)
+        return _finished(call, where, wanted.ready)
     if not agreed(call, _("Begin?"), _("The download")):
         return PERSON
     narrator = DataNarrator(console)
@@ -104,7 +108,7 @@ def _fetch(call: Call) -> int:
         made = librispeech.fetch(host, where, wanted, mirror=options.mirror, emit=narrator, cancel=call.cancel)
     finally:
         narrator.end()
-    return _finished(call, (*wanted.ready, *(part.name for part in made)))
+    return _finished(call, where, (*wanted.ready, *(part.name for part in made)))
 
 
 def _say_plan(call: Call, wanted: librispeech.FetchPlan) -> None:
@@ -129,13 +133,23 @@ def _say_plan(call: Call, wanted: librispeech.FetchPlan) -> None:
     say(_("It can be ended at any time; the same command goes on where it stopped."))
 
 
-def _finished(call: Call, names: tuple[str, ...]) -> int:
+def _finished(call: Call, where: Place, names: tuple[str, ...]) -> int:
+    config = configuration.for_librispeech(call.host, where)
     if call.console.json:
-        call.console.event("finished", {"parts": list(names)})
+        call.console.event("finished", {"parts": list(names), "config": config or None})
     else:
         text = ngettext("{n} part is ready: {names}", "{n} parts are ready: {names}", len(names))
         call.console.tagged(tag(Status.OK), text.format(n=len(names), names=", ".join(names)))
+        _say_training(call, config)
     return FINE
+
+
+def _say_training(call: Call, config: str) -> None:
+    if not config:
+        call.console.say(_("To train, a part to train with and one to evaluate with are needed."))
+        return
+    words = () if config == DEFAULT_CONFIG else (config,)
+    call.console.say(_("To train with it: {command}").format(command=call.console.typed("train", *words)))
 
 
 # --- what is on this machine already -----------------------------------------------------------------------------
@@ -152,7 +166,7 @@ def _use(call: Call) -> int:
         console.tagged(tag(Status.WARNING), _("left out: {name}: {why}").format(name=name, why=why))
     outcome = PROBLEMS if wanted.left_out else FINE
     if not wanted.found:
-        return _finished(call, wanted.ready) or outcome
+        return _finished(call, where, wanted.ready) or outcome
     names = ", ".join(f"{item.part.name} ({item.kind})" for item in wanted.found)
     console.say(_("Parts found in {folder}: {parts}").format(folder=wanted.folder, parts=names))
     console.say(
@@ -165,7 +179,7 @@ def _use(call: Call) -> int:
         made = existing.use(host, where, wanted, narrator, call.cancel)
     finally:
         narrator.end()
-    return _finished(call, (*wanted.ready, *(part.name for part in made))) or outcome
+    return _finished(call, where, (*wanted.ready, *(part.name for part in made))) or outcome
 
 
 # --- recordings of one's own -------------------------------------------------------------------------------------
@@ -187,9 +201,10 @@ def _add(call: Call) -> int:
         added = recordings.add(host, where, wanted, narrator, call.cancel)
     finally:
         narrator.end()
+    config = configuration.for_recordings(host, where, wanted.name)
     if console.json:
         failed = [{"recording": name, "reason": why} for name, why in added.failed]
-        console.event("finished", {"lists": added.rows, "failed": failed})
+        console.event("finished", {"lists": added.rows, "failed": failed, "config": config})
     else:
         for name, why in added.failed:
             console.tagged(tag(Status.ERROR), f"{name}: {why}")
