@@ -47,6 +47,12 @@ def test_in_the_ways_that_programs_write_logins(hunt: Hunt, content: bytes) -> N
     assert hunt.found
 
 
+def test_a_piece_of_it(hunt: Hunt) -> None:
+    hunt.text("a picture", f"<text>nvapi-CANARY…{VALUE[30:42]}</text>")
+
+    assert hunt.found == ["a picture: a piece of it"]
+
+
 def test_in_a_files_name(hunt: Hunt, tmp_path: Path) -> None:
     (tmp_path / VALUE).write_text("")
     hunt.folder(tmp_path)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from tests.support import crashes, nvidia
 from tests.support.engine import PrivateEngine
+from tests.support.gnupg import needs_pass, user
 from tests.support.leak import OWN, Hunt, canary
 from tests.support.password_store import UNLOCK, needs_password_store
 from tests.support.registry import NgcLike
+from wizard.cli import main
 
 pytestmark = pytest.mark.real
 
@@ -32,6 +37,8 @@ from wizard.cli import main
 sys.exit(main())
 """
 """The program, with a fault in the place where it handles the key; the fault's own text shows the key."""
+
+CRASHES = "tests.support.crashes"
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -182,6 +189,122 @@ def test_pull_up_and_shell_with_the_key(
         client.close()
     assert not (home / ".docker").exists(), "nothing is written into Docker's own configuration"
     _nowhere(hunt, home, tmp_path, engine, but=(store,))
+
+
+ELSEWHERE = {
+    "wizard.host.keys._typed": "a store that fails by itself: tests/host/test_keys.py",
+    "wizard.services.account._docker_key": "a key of Docker's own: tests/services/test_account.py",
+}
+"""Functions that these commands do not lead to, and what tests them."""
+
+
+@needs_pass
+@needs_password_store
+def test_a_fault_in_any_function_that_handles_the_key(
+    hunt: Hunt, home: Path, tmp_path: Path, engine: PrivateEngine, ngc: NgcLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two faults in each, whose own texts show the key; all in one process, with every place that can keep a key."""
+    private = ngc.push_busybox("canary/faults", public=False).image
+    denied = ngc.push("canary/denied", public=True).image
+    ngc.deny("canary/denied")
+    (tmp_path / "tls").mkdir()
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    with nvidia.running(ngc, tmp_path / "tls") as servers, user(engine.environ) as somebody:
+        somebody.make_key()
+        somebody.set_up()
+        key_set = ["key", "set", "--stdin", "--store"]
+        orders = crashes.Orders(
+            key=hunt.key.reveal(),
+            commands=[
+                [*key_set, "keyring"],
+                ["key", "where"],
+                ["key", "check", "--image", private],
+                ["key", "check", "--image", denied],
+                [crashes.PULL, private],
+                ["report", "--stdout"],
+                ["key", "forget"],
+                [*key_set, "pass"],
+                ["key", "check", "--image", private, "--json"],
+                [*key_set, "file"],
+                ["key", "set", "--ngc-cli", "--store", "file"],
+                ["key", "where"],
+            ],
+            log=str(home / "debug.log"),
+            before=nvidia.TURN.format(port=servers.port, hosts=nvidia.HOSTS),
+        )
+        done = hunt.run(
+            ["dbus-run-session", "--", "sh", "-c", f'{UNLOCK} exec "$@"', "sh", sys.executable, "-m", CRASHES],
+            stdin=json.dumps(asdict(orders)),
+            environ={
+                **somebody.environ,
+                "XDG_RUNTIME_DIR": str(runtime),
+                "REQUESTS_CA_BUNDLE": str(servers.authority),
+            },
+            seconds=280,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = json.loads(done.stdout.splitlines()[-1])
+        failed = {name.partition(",")[0] for name in told["codes"]}
+
+    assert set(told["handlers"]) - failed == set(ELSEWHERE)
+    assert servers.with_key() == {"api.ngc.nvidia.com"}
+    assert (home / "debug.log").read_text().count("the cause, with ****") > 10
+    _nowhere(hunt, home, tmp_path, engine, but=(home / ".config" / "s2s-wizard" / "ngc_key",))
+
+
+def _echoes(key: str) -> dict[str, tuple[int, dict[str, str], bytes]]:
+    """Answers of a server that is not kind: each repeats the key in every way that it can."""
+    login = base64.b64encode(f"$oauthtoken:{key}".encode()).decode()
+    said = json.dumps(
+        {"errors": [{"code": key, "message": f"bad {key} in Basic {login}"}], "credentials": key}
+    ).encode()
+    statuses = (401, 403, 404, 412, 402, 451, 429, 500, 511)
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = {
+        str(status): (status, {"X-Seen": key, "Content-Type": "application/json"}, said) for status in statuses
+    }
+    answers["redirect"] = (307, {"Location": f"https://{key}.evil.example/?k={key}&l={login}"}, said)
+    answers["login page"] = (200, {"Content-Type": "text/html"}, f"<html>{key}</html>".encode())
+    answers["nonsense"] = (200, {"Content-Type": "application/json"}, f'{{"token": 7, "{key}": [}}'.encode())
+    return answers
+
+
+@pytest.mark.parametrize("host", nvidia.HOSTS)
+def test_every_refusal_even_of_a_server_that_repeats_the_key(
+    hunt: Hunt,
+    home: Path,
+    tmp_path: Path,
+    ngc: NgcLike,
+    host: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ngc.push("canary/echo", public=False, arch="amd64")
+    ngc.push("canary/public", arch="amd64")
+    ngc.realm("https://nvcr.io/proxy_auth")
+    image = "nvcr.io/canary/echo:1" if host == "nvcr.io" else "nvcr.io/canary/public:1"
+    store = home / ".config" / "s2s-wizard" / "ngc_key"
+    (tmp_path / "tls").mkdir()
+    with nvidia.running(ngc, tmp_path / "tls") as servers, nvidia.redirected(servers):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(servers.authority))
+        if host == "authn.nvidia.com":
+            hunt = Hunt(servers.legacy_key)
+        store.write_text(hunt.key.reveal())
+        store.chmod(0o600)
+        codes = {}
+        for name, answer in _echoes(hunt.key.reveal()).items():
+            servers.answers[host] = answer
+            for words in ([], ["--json"]):
+                codes[name] = main(["key", "check", "--image", image, "--log-file", str(home / "debug.log"), *words])
+                said = capsys.readouterr()
+                hunt.text(f"what is said to {name}", said.out + said.err)
+                assert not words or json.loads(said.out)["image"] == image, name
+        assert host == "nvcr.io" or servers.with_key() == {host}
+    assert set(codes.values()) <= {0, 5}
+    assert codes["401"] == 5
+    hunt.folder(tmp_path, but=(store,))
+    assert hunt.found == []
+    assert hunt.seen_files > 1
 
 
 def test_a_key_on_the_command_line_is_refused_and_not_repeated(

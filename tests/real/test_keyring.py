@@ -123,6 +123,29 @@ def test_locked_it_says_so_at_once_and_asks_nobody(ask: Ask) -> None:
     assert answer["seconds"] < 15
 
 
+def test_a_prompt_that_is_dismissed_is_a_store_that_is_locked(ask: Ask) -> None:
+    # It is locked in the moment between our question and the backend's: then the store asks its user, and nobody is
+    # there, so that it gives the answer for them.
+    answer = ask(
+        """
+        keys.save(key, KeyPlace.KEYRING)
+        import secretstorage
+        from wizard.host import keys as module
+        secretstorage.get_default_collection(secretstorage.dbus_init()).lock()
+        module._refuse_questions = lambda backend: None
+        answer["state"] = state()
+        answer["got"] = keys.get() is not None
+        answer["save"] = kind(keys.save, key, KeyPlace.KEYRING)
+        """,
+        before=UNLOCK,
+    )
+
+    assert answer["state"][0] is False
+    assert answer["state"][3] == answer["save"] == Problem.STORE_LOCKED.value
+    assert answer["got"] is False
+    assert answer["seconds"] < 15
+
+
 def test_a_store_that_was_never_set_up_is_not_set_up_by_us(ask: Ask) -> None:
     # The bus starts the daemon by itself, and there is no collection: making one would ask for a new password.
     answer = ask(

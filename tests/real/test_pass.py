@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import REQUIRE
+from tests.support.gnupg import User, needs_pass, user
 from tests.support.leak import Hunt, canary
 from wizard.host.commands import SystemCommands
 from wizard.host.keys import LONGEST, Keys
@@ -21,21 +18,13 @@ from wizard.host.pass_store import NAME, SHOW
 from wizard.model.errors import Problem, Trouble
 from wizard.model.machine import KeyPlace, KeyStoreInfo
 
-PROGRAMS = ("pass", "gpg", "gpgconf")
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        os.environ.get(REQUIRE) != "1" and not all(map(shutil.which, PROGRAMS)),
-        reason=f"NOT TESTED on a real pass: it needs {' and '.join(PROGRAMS)}",
-    ),
-]
+pytestmark = [pytest.mark.real, needs_pass]
 
 
 @dataclass
-class Store:
-    """A user with a GnuPG key of their own; ``environ`` leads there."""
+class Store(User):
+    """The user, and the program's folder of settings."""
 
-    environ: dict[str, str]
     config: Path
 
     def keys(self) -> Keys:
@@ -44,27 +33,11 @@ class Store:
     def info(self) -> KeyStoreInfo:
         return next(info for info in self.keys().places() if info.place is KeyPlace.PASS)
 
-    def gpg(self, *words: str) -> None:
-        subprocess.run(["gpg", "--batch", "--quiet", *words], env=self.environ, check=True, capture_output=True)
-
-    def make_key(self, passphrase: str = "") -> None:
-        self.gpg("--pinentry-mode", "loopback", "--passphrase", passphrase, "--quick-gen-key", "mei@example.org")
-
-    def set_up(self) -> None:
-        subprocess.run(["pass", "init", "mei@example.org"], env=self.environ, check=True, capture_output=True)
-
-    def forget_passphrase(self) -> None:
-        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=self.environ, check=True, capture_output=True)
-
 
 @pytest.fixture
 def store(own_environment: Path, tmp_path: Path) -> Iterator[Store]:
-    # The agent's socket lies in this folder, and its path may not be long.
-    folder = tempfile.mkdtemp(prefix="s2s-gpg-", dir="/tmp")
-    store = Store({**os.environ, "GNUPGHOME": folder}, tmp_path / "config" / "s2s-wizard")
-    yield store
-    store.forget_passphrase()
-    shutil.rmtree(folder, ignore_errors=True)
+    with user(os.environ) as somebody:
+        yield Store(somebody.environ, tmp_path / "config" / "s2s-wizard")
 
 
 def kind(call: object, *arguments: object) -> Trouble:

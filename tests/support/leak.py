@@ -47,6 +47,8 @@ def spellings(key: Secret) -> dict[str, bytes]:
     return {name: text.encode() for name, text in found.items()}
 
 
+PIECE = 10
+"""So many characters of the key in a row are too many: a broken line or a shortened text may show a part."""
 OWN = "the program itself"
 """In the names of places: the process that was run, not one that it started."""
 
@@ -62,6 +64,8 @@ class Hunt:
 
     def __post_init__(self) -> None:
         self._spellings = spellings(self.key)
+        value = self.key.reveal().removeprefix("nvapi-CANARY")
+        self._pieces = [value[place : place + PIECE].encode() for place in range(len(value) - PIECE + 1)]
 
     def text(self, place: str, data: str | bytes) -> None:
         """Looks through a stream or the like."""
@@ -69,6 +73,8 @@ class Hunt:
         for name, spelling in self._spellings.items():
             if spelling in raw:
                 self.found.append(f"{place}: {name}")
+        if any(piece in raw for piece in self._pieces):
+            self.found.append(f"{place}: a piece of it")
 
     def folder(self, top: Path, but: Iterable[Path] = ()) -> None:
         """Looks through the names and contents of every file below ``top``, but not those in ``but``."""

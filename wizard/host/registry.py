@@ -418,10 +418,11 @@ class Talk:
 def typed(url: str, secrets: tuple[Secret, ...] = (), proxy: str | None = None) -> Iterator[None]:
     """Gives what requests raises its kind. ``proxy`` as in ``reach``."""
     import requests
+    import urllib3
 
     try:
         yield
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some of them through
         kind = kind_of(error)
         subject = urlsplit(url).netloc
         if kind is Problem.PROXY:
