@@ -107,8 +107,11 @@ def run(orders: Orders) -> Done:
             _command(orders, number)
     for name, number in leads.items():
         for late in (False, True):
-            with _exchanged(*places[name], partial(_failing, key=orders.key, late=late)):
-                done.codes[f"{name}, {'after' if late else 'before'}"] = _command(orders, number)
+            met: list[bool] = []
+            with _exchanged(*places[name], partial(_failing, key=orders.key, late=late, met=met)):
+                code = _command(orders, number)
+            if met:
+                done.codes[f"{name}, {'after' if late else 'before'}"] = code
     return done
 
 
@@ -120,8 +123,9 @@ def _noting(old: Any, name: str, leads: dict[str, int], number: int) -> Any:
     return noting
 
 
-def _failing(old: Any, key: str, late: bool) -> Any:
+def _failing(old: Any, key: str, late: bool, met: list[bool]) -> Any:
     def failing(*args: Any, **options: Any) -> Any:
+        met.append(True)
         if late:
             with contextlib.suppress(Exception):
                 old(*args, **options)
@@ -140,12 +144,12 @@ def _command(orders: Orders, number: int) -> int:
     words = orders.commands[number]
     sys.stdin = io.StringIO(f"{orders.key}\n")
     if words[0] == PULL:
-        return _pull(orders, words[1])
+        return _pull(orders, *words[1:])
     return main([*words, "--log-file", orders.log])
 
 
-def _pull(orders: Orders, image: str) -> int:
-    """A download, with the same border around it as the program's."""
+def _pull(orders: Orders, image: str, via: str) -> int:
+    """A pull in this way, and what it would take, with the same border around it as the program's."""
     from wizard.cli import _unexpected, fail
     from wizard.cli.console import Console
     from wizard.host import log, real
@@ -156,8 +160,10 @@ def _pull(orders: Orders, image: str) -> int:
     with log.start(str(Path(orders.log).parent), orders.log):
         host = real.build()
         try:
+            host.commands.run(("docker", "image", "rm", "--force", image))
             found = account.current(host)
-            pull.run(host, image, found and found[0])
+            pull.preview(host, image, found and found[0], pull.Way(via))
+            pull.run(host, image, found and found[0], way=pull.Way(via))
         except Trouble as trouble:
             return fail(console, trouble)
         except Exception as error:
