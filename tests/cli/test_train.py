@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.conftest import Keyboard
+from wizard.demo.converter import tone
 
 Sit = Callable[[str], Keyboard]
 
@@ -19,6 +20,7 @@ def ready(at: Sit) -> Keyboard:
 
 
 def furnish(keyboard: Keyboard) -> None:
+    keyboard.host.files.replace(f"{keyboard.host.home}/openseq2seq-data/a.wav", None, tone())
     for split in ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "test-clean"):
         path = f"{keyboard.host.home}/openseq2seq-data/librispeech/librivox-{split}.csv"
         text = "wav_filename,wav_filesize,transcript\n" + "/data/a.wav,1,a\n" * 64

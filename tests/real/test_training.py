@@ -21,6 +21,7 @@ import pytest
 
 from tests.support import images
 from tests.support.engine import PrivateEngine
+from wizard.demo.converter import tone
 from wizard.host.ports import Host
 from wizard.host.real import build
 from wizard.model.container import GpuChoice, Workspace
@@ -113,6 +114,8 @@ def trainer(host: Host, training_image: str, tmp_path: Path) -> Trainer:
     (code / "run.py").write_bytes((STANDIN / "run").read_bytes())
     rows = "".join(f"/data/{n}.wav,1000,hello\n" for n in range(8))
     (data / "train.csv").write_text("wav_filename,wav_filesize,transcript\n" + rows)
+    for n in range(8):
+        (data / f"{n}.wav").write_bytes(tone())
     for folder, _folders, files in os.walk(data):
         for name in (".", *files):
             os.chown(os.path.join(folder, name), OWNER, OWNER)

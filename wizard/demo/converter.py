@@ -46,7 +46,7 @@ def run(tree: Tree, mounts: tuple[Mount, ...], pace: float, words: tuple[str, ..
         rows[path] = len(entries)
         named = [(posixpath.join(wav, f"{key}.wav"), text) for key, text in entries]
         for place, _text in named:
-            _plant(tree, mounts, place, _tone())
+            _plant(tree, mounts, place, tone())
         _plant(tree, mounts, posixpath.join(options["root"], path), _csv(named))
     if "manifest.json" not in _names(data):
         rows = dict.fromkeys(rows, expected)
@@ -94,12 +94,12 @@ def _csv(named: list[tuple[str, str]]) -> bytes:
     out = csv.writer(text, lineterminator="\n")
     out.writerow(["wav_filename", "wav_filesize", "transcript"])
     for place, said in named:
-        out.writerow([place, len(_tone()), said])
+        out.writerow([place, len(tone()), said])
     return text.getvalue().encode()
 
 
 @cache
-def _tone() -> bytes:
+def tone() -> bytes:
     """A second of 440 Hz: 16 kHz, mono, 16 bit."""
     sound = io.BytesIO()
     with wave.open(sound, "wb") as out:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wizard.demo.converter import tone
 from wizard.demo.daemon import Box
 from wizard.demo.files import Node, Tree
 from wizard.demo.spec import Answer
@@ -120,18 +121,19 @@ class SimJobs:
         mount = box.info.mounts[0]
         return posixpath.normpath(posixpath.join(mount.source, posixpath.relpath(path, mount.target)))
 
-    def _put(self, path: str, text: str) -> None:
+    def _put(self, path: str, content: str | bytes) -> None:
         """A file that belongs to whom the folder above belongs, as it does when a real job has ended."""
         above = posixpath.dirname(path)
         while above not in self._tree.nodes:
             above = posixpath.dirname(above)
         owner = self._tree.nodes[above]
+        data = content if isinstance(content, bytes) else content.encode()
         missing = [posixpath.dirname(path)]
         while missing[-1] != above:
             missing.append(posixpath.dirname(missing[-1]))
         for folder in reversed(missing[:-1]):
             self._tree.plant(folder, Node(PathKind.DIRECTORY, 0o755, owner.uid, owner.gid))
-        self._tree.plant(path, Node(PathKind.FILE, 0o644, owner.uid, owner.gid, text.encode()))
+        self._tree.plant(path, Node(PathKind.FILE, 0o644, owner.uid, owner.gid, data))
 
     def _text(self, path: str) -> str:
         node = self._tree.at(path)
@@ -223,6 +225,8 @@ class SimJobs:
         yield "Converting FLAC to WAV and splitting transcriptions...", 1
         folder = command[-1]
         for split, count in _SPLITS.items():
+            for n in range(count):
+                self._put(self._outside(box, f"{folder}/LibriSpeech/{split}-wav/1-1-{n}.wav"), tone())
             rows = [f"{folder}/LibriSpeech/{split}-wav/1-1-{n}.wav,86444,{_TARGETS[n % 3]}" for n in range(count)]
             text = "\n".join(("wav_filename,wav_filesize,transcript", *rows)) + "\n"
             self._put(self._outside(box, f"{folder}/librivox-{split}.csv"), text)

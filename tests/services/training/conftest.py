@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from wizard.demo import machine
+from wizard.demo.converter import tone
 from wizard.host.ports import Host
 from wizard.model.container import GpuChoice, Workspace
 from wizard.model.container_job import Job
@@ -46,8 +47,10 @@ class Bench:
         self.host.files.replace(f"{self.data}/{path}", before.data if before else None, text.encode())
 
     def furnish(self, rows: int = 64) -> None:
-        """Csv files where the Mini configuration looks for them, and the code."""
+        """Csv files where the Mini configuration looks for them, their recordings, and the code."""
         for split in SPLITS:
+            for n in range(rows):
+                self.host.files.replace(f"{self.data}/{split}-{n}.wav", None, tone())
             lines = "".join(f"/data/{split}-{n}.wav,1000,hello\n" for n in range(rows))
             self.write(f"librispeech/librivox-{split}.csv", "wav_filename,wav_filesize,transcript\n" + lines)
         code.ensure(self.host, self.place)

@@ -205,6 +205,28 @@ def test_data_that_is_not_there_is_named(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("wav_filename,wav_filesize,transcript\n/data/no.wav,1,hello\n", "not there"),
+        ("wav_filename,wav_filesize,transcript\n/home/me/a.wav,1,hello\n", "container does not have"),
+        ("wav_filename;wav_filesize;transcript\n/data/train-clean-100-1.wav;1;hello\n", "separated by commas"),
+        ("/data/train-clean-100-1.wav,1,a\n/data/train-clean-100-2.wav,1,b\n", "name the columns"),
+        ("wav_filename,wav_filesize,transcript\n/data/train-clean-100-1.wav,1,HELLO\n", "capital"),
+        ("wav_filename,wav_filesize,transcript\n/data/train-clean-100-1.wav,1,caf\u00e9\n", "vocabulary"),
+        ("wav_filename,wav_filesize,transcript\n/data/song.wav,1,hello\n", "not wav files"),
+    ],
+)
+def test_a_list_at_which_the_training_would_stop(bench: Bench, text: str, wrong: str) -> None:
+    bench.furnish(rows=4)
+    bench.write("song.wav", "ID3 this is an mp3")
+    bench.write("librispeech/librivox-train-clean-100.csv", text)
+    trouble = refused(bench)
+    assert trouble.kind is Problem.TRAINING_DATA
+    assert wrong in trouble.hint
+    assert "librivox-train-clean-100" in trouble.subject
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ("--no_such=1",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from wizard.model.event import Cancel, Emit, Line, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.machine import PathKind
-from wizard.model.training import derived, plan
+from wizard.model.training import data_check, derived, plan
+from wizard.model.training.data_check import Audio, Rules
 from wizard.model.training.plan import DEFAULT_CONFIG, LogFolder, Refusal, Run, Value
 from wizard.model.training.settings import Settings
 from wizard.services.training import code, dependencies, inside
@@ -48,6 +49,10 @@ _CUDNN = "encoder_params/use_cudnn_rnn"
 _LOGDIR = "experiment"
 """OpenSeq2Seq's own, where a configuration names none."""
 _PIECE = 1024 * 1024
+_LINES = 64 * 1024
+_LOOK_SECONDS = 20.0
+"""How long the recordings are looked at: all of LibriSpeech on a good disk. "data check" takes its time."""
+_SPEECH = "Speech2Text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
     config = read(host, place, brought, resolve(host, place, brought, wanted.config))
     mode, given, more = _options(wanted, config)
     settings = settings_of({**config.scalars, **given})
-    rows = _check_data(host, place, brought, config, mode)
+    rows = _check_data(host, place, brought, config, mode, emit, cancel)
     machine = machine_of(host, place, have)
     _check_load_model(host, place, brought, config)
     config, given, changes = _without_gpu(host, place, config, machine, given)
@@ -266,9 +271,13 @@ def _options(wanted: Wanted, config: Config) -> tuple[str, dict[str, Value], tup
 # --- the data ----------------------------------------------------------------------------------------------------
 
 
-def _check_data(host: Host, place: Place, brought: Code, config: Config, mode: str) -> int | None:
-    """Whether every file that the mode reads is there. The rows of the training data, where they are lists."""
-    absent, counted = [], 0
+def _check_data(
+    host: Host, place: Place, brought: Code, config: Config, mode: str, emit: Emit, cancel: Cancel
+) -> int | None:
+    """Whether every file that the mode reads is there and can be used. The rows of the training data, where they are
+    lists.
+    """
+    absent, counted, found = [], 0, list[tuple[str, bool]]()
     lists = True
     for section in _SECTIONS[mode]:
         if section not in config.files:
@@ -276,19 +285,81 @@ def _check_data(host: Host, place: Place, brought: Code, config: Config, mode: s
             raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
         for name in config.files[section]:
             path = posixpath.normpath(posixpath.join(brought.path, name))
-            if not path.startswith("/data/"):
+            if not path.startswith(f"{DATA_TARGET}/"):
                 lists = False  # in the image itself, or mounted by hand: this machine cannot look at it
                 continue
             rows = _rows(host, place.outside(path))
             if rows is None:
                 absent.append(path)
-            elif section == "train":
+                continue
+            found.append((path, section != "infer"))
+            if section == "train":
                 lists = lists and name.endswith(".csv")
                 counted += rows
     if absent:
         seen = Evidence(_("Not there"), "\n".join(absent))
         raise Trouble(Problem.TRAINING_DATA, subject=absent[0], evidence=(seen,))
+    if config.model.startswith(_SPEECH):
+        until = time.monotonic() + _LOOK_SECONDS
+        for path, needs_text in found:
+            if path.endswith(".csv"):
+                _look_through(host, place, brought, config, path, needs_text, until, emit, cancel)
     return counted if lists and counted else None
+
+
+def _look_through(
+    host: Host,
+    place: Place,
+    brought: Code,
+    config: Config,
+    path: str,
+    needs_text: bool,
+    until: float,
+    emit: Emit,
+    cancel: Cancel,
+) -> None:
+    """Looks at the rows of a list and at their recordings, as many as there is time for. Raises ``TRAINING_DATA`` with
+    those at which the training would stop.
+    """
+
+    def outside(inner: str) -> str:
+        return place.outside(posixpath.join(brought.path, inner))
+
+    def read_head(inner: str, count: int) -> Audio | None:
+        cancel.check()
+        try:
+            where = outside(inner)
+        except Trouble:  # somewhere else in the container
+            return None
+        info = host.files.info(where)
+        return Audio(info.size, host.files.after(where, 0, count)) if info.kind is PathKind.FILE else None
+
+    vocabulary = str(config.scalars.get("data_layer_params/vocab_file", ""))
+    letters = data_check.LETTERS
+    if vocabulary and (text := host.files.after(outside(vocabulary), 0, _PIECE)):
+        letters = data_check.vocabulary(text.decode(errors="replace"))
+    rules = Rules(letters=letters, needs_text=needs_text, max_duration=None)
+    checked = data_check.check(
+        _whole_lines(host, place.outside(path), until), read_head, rules, folder=posixpath.dirname(path)
+    )
+    for flaw in checked.found:
+        if flaw.stops:
+            rows = "\n".join(f"{row.line}: {row.path} {row.seen}".rstrip() for row in flaw.rows)
+            hint = _("{flaw} ({n}). {advice}").format(flaw=flaw.title, n=flaw.count, advice=flaw.advice)
+            raise Trouble(Problem.TRAINING_DATA, subject=path, hint=hint, evidence=(Evidence(path, rows),))
+        emit(Line(_("{path}: {flaw} ({n}).").format(path=path, flaw=flaw.title, n=flaw.count)))
+
+
+def _whole_lines(host: Host, path: str, until: float) -> Iterator[bytes]:
+    """The lines of a file, in pieces, as long as there is time: of a file on a slow disk, the first ones."""
+    offset, rest = 0, b""
+    while piece := host.files.after(path, offset, _LINES):
+        offset += len(piece)
+        whole, end, rest = (rest + piece).rpartition(b"\n")
+        yield whole + end
+        if time.monotonic() > until:
+            return
+    yield rest
 
 
 def _rows(host: Host, path: str) -> int | None:
