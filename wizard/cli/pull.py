@@ -38,7 +38,8 @@ def run(call: Call) -> int:
         _tell_if_unfit(call, image)
     if not goes_on:
         asks = not (call.console.json or call.options.yes or way.file)
-        price, key = _price(call, image) if asks or call.options.detach else (None, _key(call))
+        looks = not way.file and (asks or call.options.detach)
+        price, key = _price(call, image) if looks else (None, _key(call))
         if price is not None and asks and not _agreed(call, price, key):
             call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
             return PERSON
