@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -78,6 +77,8 @@ def killed(engine: PrivateEngine, pushed: Pushed, ngc: NgcLike, home: Path) -> N
             event = json.loads(line)
             if event["event"] == "progress" and event["bytes_done"] > pushed.download_size // 2:
                 shown = event["bytes_done"]
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                print(f"memory at half: {int(status.partition('VmHWM:')[2].split()[0]) / 1000:.0f} MB at most so far")
                 break
         process.send_signal(signal.SIGKILL)
     ngc.throttle(None)
@@ -114,8 +115,6 @@ def main() -> None:
                         lambda image=direct, via=via: wizard_pull(engine, image, home, "--via", via),  # type: ignore[misc]
                         lambda image=direct: forget(engine, image),  # type: ignore[misc]
                     )
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
-            print(f"the most memory of any process that was timed: {peak:.0f} MB")
             killed(engine, pushed, ngc, home)
             wizard_pull(engine, direct, home, "--via", "engine")
             print(f"what is here already: {wizard_pull(engine, direct, home):.2f} s")
