@@ -339,9 +339,9 @@ _WORDS: dict[Problem, _Words] = {
         about=N_("The configuration {subject} cannot be used."),
     ),
     Problem.OPTION_UNUSABLE: _Words(
-        N_("run.py would refuse an option."),
+        N_("One of the options would be refused by run.py."),
         N_("Only numbers, words, True and False of the configuration's base_params can be given."),
-        about=N_("run.py would refuse the option {subject}."),
+        about=N_('"{subject}" is an option that run.py would refuse.'),
     ),
     Problem.TRAINING_DATA: _Words(
         N_("The data for this configuration cannot be used."),
@@ -356,7 +356,7 @@ _WORDS: dict[Problem, _Words] = {
     Problem.TRAINING_FAILED: _Words(
         N_("OpenSeq2Seq ended with an error."),
         N_("Its last lines stand below; they usually name the reason."),
-        about=N_("OpenSeq2Seq ended with an error: {subject}"),
+        about=N_("OpenSeq2Seq ended with an error: {subject}."),
     ),
     Problem.NO_CHECKPOINT: _Words(
         N_("There is no checkpoint yet."),
