@@ -30,7 +30,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
-from wizard.services.training import place, preflight, training_run
+from wizard.services.training import code, place, preflight, training_run
 from wizard.services.training.preflight import Wanted
 
 pytestmark = pytest.mark.real
@@ -107,11 +107,11 @@ class Trainer:
 def trainer(host: Host, training_image: str, tmp_path: Path) -> Trainer:
     """The data folder belongs to a user who is not root, as usual."""
     data = tmp_path / "data"
-    code = data / "OpenSeq2Seq"
-    (code / "open_seq2seq").mkdir(parents=True)
-    (code / "example_configs/speech2text").mkdir(parents=True)
-    (code / CONFIG).write_text("# a configuration\n")
-    (code / "run.py").write_bytes((STANDIN / "run").read_bytes())
+    clone = data / "OpenSeq2Seq"
+    (clone / "open_seq2seq").mkdir(parents=True)
+    (clone / "example_configs/speech2text").mkdir(parents=True)
+    (clone / CONFIG).write_text("# a configuration\n")
+    (clone / "run.py").write_bytes((STANDIN / "run").read_bytes())
     rows = "".join(f"/data/{n}.wav,1000,hello\n" for n in range(8))
     (data / "train.csv").write_text("wav_filename,wav_filesize,transcript\n" + rows)
     for n in range(8):
@@ -134,6 +134,8 @@ def test_a_training_runs_to_its_end_and_belongs_to_the_user(trainer: Trainer) ->
     assert trainer.of(Finished)
     owners = {os.stat(path).st_uid for path in (trainer.data / "OpenSeq2Seq/log").rglob("*")}
     assert owners == {OWNER}
+    assert outcome.job is not None
+    assert {path.stat().st_uid for path in Path(outcome.job.folder).iterdir()} == {OWNER}
     assert training_run.find(trainer.host, NAME) is None
 
 
@@ -323,3 +325,31 @@ def test_a_file_in_the_place_of_the_log_folder(trainer: Trainer) -> None:
     (trainer.data / "OpenSeq2Seq/log").write_text("a file in its place")
     assert trainer.run().fine
     assert [path.read_text() for path in (trainer.data / "OpenSeq2Seq").glob("log.failed-*")] == ["a file in its place"]
+
+
+def test_the_code_comes_from_a_mirror_that_somebody_else_owns(trainer: Trainer, tmp_path: Path) -> None:
+    source, mirror = trainer.data / "OpenSeq2Seq", tmp_path / "mirror.git"
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "safe.directory=*")
+    (source / "open_seq2seq/__init__.py").write_text("")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "all")):
+        subprocess.run(["git", *who, *words], cwd=source, check=True)
+    source.rename(tmp_path / "clone")
+    subprocess.run(["git", *who, "clone", "-q", "--bare", str(tmp_path / "clone"), str(mirror)], check=True)
+    for path in (mirror, *mirror.rglob("*")):
+        os.chown(path, 4321, 4321)
+    brought = code.ensure(trainer.host, place.find(trainer.host, NAME), str(mirror))
+    assert not brought.already
+    assert len(brought.commit) == 40
+    assert (source / "run.py").is_file()
+    assert not (trainer.data / "s2s-wizard/OpenSeq2Seq.part").exists()
+
+
+def test_the_code_comes_from_an_archive(trainer: Trainer, tmp_path: Path) -> None:
+    source = trainer.data / "OpenSeq2Seq"
+    (source / "open_seq2seq/__init__.py").write_text("")
+    archive = tmp_path / "OpenSeq2Seq-master.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", trainer.data, "OpenSeq2Seq"], check=True)
+    source.rename(tmp_path / "aside")
+    assert not code.ensure(trainer.host, place.find(trainer.host, NAME), str(archive)).already
+    assert (source / CONFIG).is_file()
+    assert not (trainer.data / "s2s-wizard/OpenSeq2Seq.part").exists()

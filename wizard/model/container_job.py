@@ -37,7 +37,7 @@ owner=$(stat -c %u:%g "$job/../../..")
 while IFS= read -r path; do
   [ -z "$path" ] || [ ! -e "$path" ] || find "$path" -user 0 -exec chown -h "$owner" {{}} + 2>/dev/null
 done <"$job/owned"
-echo "$code" >"$job/exit.new" && mv "$job/exit.new" "$job/exit"
+echo "$code" >"$job/exit.new" && {{ chown "$owner" "$job/exit.new" 2>/dev/null; mv "$job/exit.new" "$job/exit"; }}
 """
 """The shell script that runs a job: its folder, the working folder, the command. It prints ``STARTED``, stays with the
 command (which has a session of its own) to its end, ends what the command has left running, gives what root made to
