@@ -36,7 +36,11 @@ class FinishScreen(StepScreen):
         self._told = summary
         blocks: list[Block] = [*first]
         blocks += [Item(line, Status.OK) for line in summary.done]
-        for title, lines in ((_("To come back tomorrow"), summary.come_back), (_("To take it back"), summary.undo)):
+        for title, lines in (
+            (_("To come back tomorrow"), summary.come_back),
+            (_("To rehearse a training, fetch its data, and train"), summary.train),
+            (_("To take it back"), summary.undo),
+        ):
             if lines:
                 blocks += [Gap(), Para(title, "bold"), *(Item(line) for line in lines)]
         if summary.commands:

@@ -37,6 +37,11 @@ def test_what_was_done_and_how_to_come_back(walked: tuple[Host, Journey]) -> Non
     for text in (receipt.title, "keyring", IMAGE, '"mine"', kept.data, "a note"):
         assert text in done
     assert summary.come_back[0] == "s2s-wizard shell --name mine"
+    assert summary.train == (
+        "s2s-wizard train --rehearsal --name mine",
+        "s2s-wizard data fetch --name mine",
+        "s2s-wizard train --name mine",
+    )
     assert summary.undo == (
         "docker rm --force mine",
         f"docker image rm {IMAGE}",
@@ -88,6 +93,7 @@ def test_somebody_who_only_looked() -> None:
     summary = finish.summary(host, Journey())
     assert (summary.done, summary.commands, summary.undo) == ((), (), ())
     assert summary.come_back[0] == "s2s-wizard shell"
+    assert summary.train == ()
     assert load(summary.answers) == Answers()
 
 

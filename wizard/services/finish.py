@@ -30,12 +30,14 @@ class Summary:
     """The last screen, in lines for people.
 
     ``done`` is translated. The rest are commands that can be typed as they stand: ``commands`` do by hand what the
-    wizard did, ``come_back`` opens a shell again, ``undo`` takes everything back. ``answers`` is the answers file.
+    wizard did, ``come_back`` opens a shell again, ``train`` goes on to a training, ``undo`` takes everything back.
+    ``answers`` is the answers file.
     """
 
     done: tuple[str, ...]
     commands: tuple[str, ...]
     come_back: tuple[str, ...]
+    train: tuple[str, ...]
     undo: tuple[str, ...]
     answers: str
 
@@ -48,6 +50,7 @@ def summary(host: Host, journey: Journey) -> Summary:
         done=(*_done(journey, in_place), *journey.notes),
         commands=_commands(host, journey, in_place),
         come_back=_come_back(host, journey),
+        train=_train(host, journey),
         undo=_undo(host, journey, in_place),
         answers=answers_text(host, journey),
     )
@@ -147,10 +150,23 @@ def typed(host: Host, *words: str) -> str:
 
 def _come_back(host: Host, journey: Journey) -> tuple[str, ...]:
     name = journey.name or DEFAULT_NAME
+    return typed(host, "shell", *_named(name)), f"docker start {name} && docker exec -it {name} bash"
+
+
+def _train(host: Host, journey: Journey) -> tuple[str, ...]:
+    """The rehearsal comes first: it shows within minutes what would go wrong after hours."""
+    if Step.CONTAINER not in journey.done:
+        return ()
+    named = _named(journey.name or DEFAULT_NAME)
     return (
-        typed(host, "shell") if name == DEFAULT_NAME else typed(host, "shell", "--name", name),
-        f"docker start {name} && docker exec -it {name} bash",
+        typed(host, "train", "--rehearsal", *named),
+        typed(host, "data", "fetch", *named),
+        typed(host, "train", *named),
     )
+
+
+def _named(name: str) -> tuple[str, ...]:
+    return () if name == DEFAULT_NAME else ("--name", name)
 
 
 def _undo(host: Host, journey: Journey, receipts: tuple[Receipt, ...]) -> tuple[str, ...]:
