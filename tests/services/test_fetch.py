@@ -148,7 +148,7 @@ def test_where_compressed_data_breaks_is_looked_at_first(tmp_path: Path) -> None
     blob.close()
 
 
-def tuned(rate: Callable[[int], float], limits: Limits, seconds: float = 12.0) -> list[int]:
+def tuned(rate: Callable[[int], float], limits: Limits, seconds: float = 10.0) -> list[int]:
     """The numbers of connections while so many bring ``rate`` bytes a second."""
     tuner, now, count, wanted = fetch._Tuner(limits), 0.0, 0.0, []
     while now < seconds:

@@ -24,7 +24,7 @@ from wizard.model.progress import TransferProgress
 _T = TypeVar("_T")
 CONNECTIONS = 16
 """The polite upper limit, where the user sets none."""
-_FIRST = 4
+_FIRST = 8
 _RUN = 8
 """the most chunks that are asked for at once"""
 _PATIENCE = 24 * 3600.0
@@ -32,8 +32,8 @@ _PATIENCE = 24 * 3600.0
 _LONGEST_PAUSE = 30.0
 _LEAVE_SECONDS = 2.0
 """for connections that end; one that waits for an answer is left behind, and writes no more"""
-_TUNE_SECONDS = 0.6
-_SETTLE_SECONDS = 0.3
+_TUNE_SECONDS = 0.4
+_SETTLE_SECONDS = 0.2
 """for new connections to come to speed before they are judged"""
 _GAIN = 1.1
 _HOLD_SECONDS = 10.0
