@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wizard.host.registry import NgcRegistry, is_loopback, parse_challenges, trusted_realm
+from wizard.host.registry import NgcRegistry, is_loopback, parse_challenges, taken_along, trusted_realm
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
 from wizard.model.machine import Reached
@@ -111,6 +111,23 @@ def test_a_token_comes_only_from_where_the_registry_is(realm: str, host: str, tr
 )
 def test_a_loopback_registry_may_use_plain_http(realm: str, trusted: bool) -> None:
     assert trusted_realm(realm, "127.0.0.1:5000", "http") is trusted
+
+
+@pytest.mark.parametrize(
+    ("authorization", "target", "taken"),
+    [
+        ("Bearer token", "https://nvcr.io/v2/other", "Bearer token"),
+        ("Bearer token", "https://layers.nvcr.io/v2/other", None),
+        ("Bearer token", "https://nvcr.io:8443/v2/other", None),
+        ("Bearer token", "http://nvcr.io/v2/other", None),
+        ("Basic a2V5", "https://nvcr.io/v2/other", None),
+        (None, "https://nvcr.io/v2/other", None),
+    ],
+)
+def test_a_token_follows_a_redirect_within_its_server_and_the_key_none(
+    authorization: str | None, target: str, taken: str | None
+) -> None:
+    assert taken_along(authorization, "https://nvcr.io/v2/nvidia/x", target) == taken
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from wizard.host.registry import (
     origin,
     parse_challenges,
     proxies,
+    taken_along,
     typed,
 )
 from wizard.model.errors import Problem, Trouble
@@ -127,7 +128,7 @@ class HttpBlobs:
                 "Accept-Encoding": "identity",
                 "Range": f"bytes={first}-{end - 1}",
             }
-            if authorization is not None and origin(place) == origin(url):
+            if authorization is not None:
                 headers["Authorization"] = authorization
             with typed(place, (talk.key,) if talk.key else ()):
                 response = self._session.get(
@@ -144,6 +145,7 @@ class HttpBlobs:
             target = urljoin(place, response.headers.get("Location", ""))
             if not talk.may_follow(target):
                 raise self._trouble(target, Problem.REGISTRY_UNTRUSTED, f"Location: {redact(target)}")
+            authorization = taken_along(authorization, place, target)
             place = target
         raise self._trouble(url, Problem.REGISTRY_TROUBLE, "too many redirects")
 

@@ -363,8 +363,7 @@ class Talk:
                     subject=urlsplit(target).hostname or target,
                     evidence=(Evidence(f"GET {url}", f"{response.status_code} Location: {redact(target)}"),),
                 )
-            if origin(target) != origin(url) or (authorization or "").startswith("Basic "):
-                authorization = None  # a token may follow within its own server, the key never
+            authorization = taken_along(authorization, url, target)
             url = target
         raise Trouble(Problem.REGISTRY_TROUBLE, "too many redirects", subject=self.reference.host)
 
@@ -695,6 +694,15 @@ def _address(parts: SplitResult) -> str:
     if ":" in name:
         name = f"[{name}]"
     return f"{name}:{port}" if port else name
+
+
+def taken_along(authorization: str | None, url: str, target: str) -> str | None:
+    """What of an Authorization header goes with a redirect from ``url`` to ``target``: a token within its own server;
+    the key, which Basic would carry, nowhere.
+    """
+    if authorization is None or authorization.startswith("Basic ") or origin(target) != origin(url):
+        return None
+    return authorization
 
 
 def origin(url: str) -> tuple[str, str]:
