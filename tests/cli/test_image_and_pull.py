@@ -9,11 +9,14 @@ import pytest
 from tests.cli.conftest import Keyboard
 from wizard.host.ports import Host
 from wizard.model.event import Cancel, Emit, Progress
+from wizard.model.machine import KeyPlace
 from wizard.model.progress import PullPlan
+from wizard.model.secret import Secret
 from wizard.services import background, image, pull
 
 Sit = Callable[[str], Keyboard]
 FITTING = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
+PRIVATE = "nvcr.io/example-org/private:1.0"
 
 
 def test_the_image_for_this_machine(at: Sit) -> None:
@@ -142,6 +145,25 @@ def test_a_pull_without_docker(at: Sit) -> None:
     assert ended.code == 4
     assert ended.out == ""
     assert ended.err.splitlines()[1].startswith("s2s-wizard: The Docker service was not found")
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--yes",), ()])
+def test_a_public_image_opens_no_key_store(at: Sit, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    keyboard = at("healthy")
+
+    def locked() -> None:
+        raise AssertionError("the key store was opened")
+
+    monkeypatch.setattr(keyboard.host.keys, "get", locked)
+    assert keyboard("pull", FITTING, *words).code == 0
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--yes",), ()])
+def test_an_image_that_wants_a_key_gets_the_one_that_is_kept(at: Sit, words: tuple[str, ...]) -> None:
+    keyboard = at("healthy")
+    assert keyboard("pull", PRIVATE, *words).code == 5
+    keyboard.host.keys.save(Secret("nvapi-" + "a1B2" * 16), KeyPlace.SESSION)
+    assert keyboard("pull", PRIVATE, *words).code == 0
 
 
 # --- what it costs, and other processes ------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from wizard.cli.call import FINE, PERSON, Call, Narrator, fitting_image
 from wizard.cli.console import ask, duration, size, tag
@@ -17,7 +18,9 @@ from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
 from wizard.services import account, background, cost, image_fit
 from wizard.services.cost import Cost
-from wizard.services.pull import Way
+from wizard.services.pull import REFUSED, Pulled, Way
+
+T = TypeVar("T")
 
 
 def run(call: Call) -> int:
@@ -39,7 +42,7 @@ def run(call: Call) -> int:
     if not goes_on:
         asks = not (call.console.json or call.options.yes or way.file)
         looks = not way.file and (asks or call.options.detach)
-        price, key = _price(call, image) if looks else (None, _key(call))
+        price, key = _price(call, image) if looks else (None, None)
         if price is not None and asks and not _agreed(call, price, key):
             call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
             return PERSON
@@ -50,9 +53,8 @@ def run(call: Call) -> int:
 
 def _tell_if_unfit(call: Call, image: str) -> None:
     """Says beforehand that an image does not fit; whoever named it may want it all the same."""
-    found = account.current(call.host)
     with suppress(Trouble):  # the pull itself meets it, and says it
-        fit = image_fit.check(call.host, image, None if found is None else found[0])
+        fit, _used = _with_key(call, lambda key: image_fit.check(call.host, image, key))
         if fit.verdict is image_fit.Verdict.NO:
             call.console.say(_("This image does not fit this machine. {why}").format(why=" ".join(fit.reasons)))
 
@@ -65,8 +67,11 @@ def _show(call: Call, image: str, key: Secret | None) -> int:
     def joins(pid: int) -> None:
         console.say(_("Process {pid} downloads this image already; here is how far it is.").format(pid=pid))
 
+    def pull(key: Secret | None) -> Pulled:
+        return background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins, way=_way(call))
+
     with _left_to_itself(call, image, narrator):
-        pulled = background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins, way=_way(call))
+        pulled = pull(key) if key is not None else _with_key(call, pull)[0]
     if console.json:
         console.event("finished", {"image": pulled.image, "image_id": pulled.image_id, "digest": pulled.digest})
     else:
@@ -121,14 +126,22 @@ def _detach(call: Call, image: str, key: Secret | None, *, goes_on: bool) -> int
 
 def _price(call: Call, image: str) -> tuple[Cost, Secret | None]:
     """What it costs, and the key if it needs one."""
-    key = _key(call)
-    price = cost.look(call.host, image, key, _way(call))
+    price, key = _with_key(call, lambda key: cost.look(call.host, image, key, _way(call)))
     return price, key if price.needs_key else None
 
 
-def _key(call: Call) -> Secret | None:
-    found = account.current(call.host)
-    return None if found is None else found[0]
+def _with_key(call: Call, work: Callable[[Secret | None], T]) -> tuple[T, Secret | None]:
+    """What ``work`` returns without a key, or, where the registry wants one, with the key that is kept, and that key.
+
+    So a public image opens no key store, which may be locked or slow.
+    """
+    try:
+        return work(None), None
+    except Trouble as trouble:
+        found = account.current(call.host) if trouble.kind in REFUSED else None
+        if found is None:
+            raise
+    return work(found[0]), found[0]
 
 
 def _agreed(call: Call, price: Cost, key: Secret | None) -> bool:

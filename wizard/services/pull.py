@@ -29,7 +29,8 @@ _BETWEEN_EVENTS = 0.1
 _BETWEEN_LAYERS = 1.0
 """What is told of each layer is for those who look closely, and it is long."""
 _WATCH_SECONDS = 1.0
-_REFUSED = (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED)
+REFUSED = (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED)
+"""Kinds that a key may help against."""
 # Where the registry could not be asked, Docker gets the key only if nobody was seen to read along.
 _SAFE_FOR_THE_KEY = UNREACHABLE - {Problem.REGISTRY_HTTP, Problem.TLS}
 _REASONS = {
@@ -311,7 +312,7 @@ def _stream(
             kind = engine_text.of_pull(error, key_given=key is not None)
             raise Trouble(kind, error, evidence=(Evidence("POST /images/create", error),))
         except Trouble as trouble:
-            if trouble.kind in _REFUSED and number < len(keys):
+            if trouble.kind in REFUSED and number < len(keys):
                 telling.progress.error = None
                 continue
             trouble.subject = _subject(trouble, reference, info)
