@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 
 import pytest
@@ -271,6 +272,19 @@ def test_a_file_is_opened_and_read_in_pieces(disk: Disk) -> None:
         with pytest.raises(Trouble) as caught:
             disk.files.open(path(disk, name).rstrip("/"))
         assert caught.value.kind is kind
+
+
+def test_a_packed_file_is_read_as_it_stands_or_unpacked(disk: Disk) -> None:
+    packed = gzip.compress(b"abcdef")
+    disk.put(path(disk, "packed.gz"), packed, 0o644)
+    with disk.files.open(path(disk, "packed.gz")) as file:
+        assert file.read() == packed
+    with disk.files.open(path(disk, "packed.gz"), unpack=True) as file:
+        assert file.read() == b"abcdef"
+    disk.put(path(disk, "cut.gz"), packed[:-6], 0o644)
+    with disk.files.open(path(disk, "cut.gz"), unpack=True) as file, pytest.raises(Trouble) as caught:
+        file.read()
+    assert caught.value.kind is Problem.ARCHIVE_BAD
 
 
 def test_paths_on_one_file_system_have_one_device(disk: Disk) -> None:

@@ -272,13 +272,14 @@ class SimFiles:
             self._tree.may_write(real, self._user)
             self._make_folders(real, self._user)
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str, *, unpack: bool = False) -> BinaryIO:
         from wizard.host.compression import unpacked
 
         found = self.read(path)
         if found is None:
             raise Trouble(Problem.FILE_MISSING, os.strerror(errno.ENOENT), subject=path)
-        return unpacked(BytesIO(found.data), path)
+        file = BytesIO(found.data)
+        return unpacked(file, path) if unpack else file
 
     def disk(self, path: str) -> DiskSpace:
         return self._tree.space(self._tree.follow(path, self._user))

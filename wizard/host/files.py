@@ -166,13 +166,14 @@ class SystemFiles:
         except OSError as error:
             raise typed(error, path) from error
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str, *, unpack: bool = False) -> BinaryIO:
         from wizard.host.compression import unpacked
 
         try:
             if not stat.S_ISREG(Path(path).stat().st_mode):
                 raise Trouble(Problem.FILE_NOT_REGULAR, subject=path)
-            return unpacked(Path(path).open("rb"), path)
+            file = Path(path).open("rb")  # noqa: SIM115 - the caller's
+            return unpacked(file, path) if unpack else file
         except OSError as error:
             raise typed(error, path) from error
 

@@ -119,10 +119,12 @@ class Files(Protocol):
     def make_folder(self, path: str) -> None:
         """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
 
-    def open(self, path: str) -> BinaryIO:
-        """A file for reading, however large; gzip and zstd are unpacked while it is read (then only forwards).
+    def open(self, path: str, *, unpack: bool = False) -> BinaryIO:
+        """A file for reading, however large. With ``unpack``, what is packed with gzip or zstd is unpacked while it is
+        read (then only forwards).
 
-        Raises ``FILE_MISSING``, ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``; reading raises ``ARCHIVE_BAD``.
+        Raises ``FILE_MISSING``, ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``; reading with ``unpack`` raises
+        ``ARCHIVE_BAD``.
         """
 
     def disk(self, path: str) -> DiskSpace:

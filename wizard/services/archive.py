@@ -170,7 +170,7 @@ def _look(host: Host, path: str, cancel: Cancel) -> _Contents:
 
 def _members(host: Host, path: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]:
     """Each file of the archive, and how to read it; only until the next one."""
-    with host.files.open(path) as file:
+    with host.files.open(path, unpack=True) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:" if file.seekable() else "r|", bufsize=_PIECE) as archive:
                 for member in archive:
