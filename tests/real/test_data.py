@@ -189,7 +189,7 @@ def test_killed_and_called_again(
 def test_interrupted_by_the_user(
     speaking: PrivateEngine, host: Host, web: Web, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    corpus = published(web, monkeypatch, dev_clean=MANY)
+    corpus = published(web, monkeypatch, dev_clean=8 * MANY)  # more than is converted while it ends
     box = boxed(host, data)
     words = speech.command(corpus, "data", "fetch", "--yes")
     process = subprocess.Popen(words, env=speaking.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
