@@ -152,12 +152,13 @@ def test_nor_when_it_is_broken_over_lines_and_chunks(value: str, way: str, cuts:
     secret, whole = Secret(value), _spelled(value)[way]
     places = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
     chunks = [whole[first:last] for first, last in itertools.pairwise(places)]
-    left = redact(f"before {between.join(chunks)} after")
+    # Nothing around it can be a letter of a key: with its neighbours, one might be a piece of it by chance.
+    left = redact(f"之前：{between.join(chunks)}。之后")
 
     assert not _too_much(value, left)
     assert not _too_much(value, left.replace(between, ""))
-    assert left.startswith("before ")
-    assert left.endswith(" after")
+    assert left.startswith("之前：")
+    assert left.endswith("。之后")
     assert secret
 
 
