@@ -162,6 +162,18 @@ def test_nor_when_it_is_broken_over_lines_and_chunks(value: str, way: str, cuts:
     assert secret
 
 
+@pytest.mark.parametrize("between", ["\n", "\r\n", "', '", " \\\n    "])
+def test_the_words_around_a_broken_key_stay(between: str) -> None:
+    value = "nvapi-" + "k3Y7Qx9Z" * 8
+    secret = Secret(value)
+    for cut in range(1, len(value)):
+        left = redact(f"before {value[:cut]}{between}{value[cut:]} after")
+        assert left.startswith("before ")
+        assert left.endswith(" after")
+        assert not _too_much(value, left.replace(between, ""))
+    assert secret
+
+
 @given(st.one_of(PERSONAL, LEGACY), st.integers(8, 40), st.integers(0, 60))
 def test_nor_a_piece_of_it(value: str, length: int, start: int) -> None:
     secret = Secret(value)
