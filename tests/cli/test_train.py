@@ -5,7 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.conftest import Keyboard
+from wizard.cli.train import gpu_words
 from wizard.demo.converter import tone
+from wizard.demo.training import SimJobs
+from wizard.model.machine import GpuReading
 
 Sit = Callable[[str], Keyboard]
 
@@ -69,6 +72,25 @@ def test_detached(ready: Keyboard) -> None:
     assert ended.code == 0
     assert ended.lines[-1]["event"] == "detached"
     assert ended.lines[-1]["id"].endswith("-train")
+
+
+def test_the_gpus_are_told_beside_the_training(ready: Keyboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(ready)
+    monkeypatch.setattr(SimJobs, "computes", lambda _jobs: True)  # without a pace, it ends before it is looked at
+    assert "  GPU 97 %" in ready("train", "--", "--num_epochs=1").err
+    lines = ready("train", "--json", "--", "--num_epochs=2").lines
+    told = [line for line in lines if line["event"] == "gpu"]
+    assert len(told) == 1, "not more often than every ten seconds"
+    (gpu,) = told[0]["gpus"]
+    assert (gpu["index"], gpu["name"], gpu["temperature"]) == (0, "NVIDIA GeForce RTX 2060", 71)
+    assert 0 < gpu["memory_used"] < gpu["memory_total"] == 6_442_450_944
+
+
+def test_several_gpus_in_a_few_words() -> None:
+    gpus = tuple(GpuReading(n, "", "", use) for n, use in enumerate((97, None, 91)))
+    assert gpu_words(gpus) == "GPUs 91-97 %"
+    assert gpu_words(gpus[:2]) == "GPU 97 %"
+    assert gpu_words(gpus[1:2]) == gpu_words(()) == ""
 
 
 def test_nothing_to_stop(ready: Keyboard) -> None:

@@ -97,6 +97,26 @@ def test_a_report_or_a_typed_reason(gpus: Gpus) -> None:
         assert gpu.uuid.startswith(("GPU-", "MIG-"))
 
 
+def test_readings_are_of_the_gpus_of_the_report_or_there_are_none(gpus: Gpus) -> None:
+    readings = gpus.readings()
+    try:
+        report = gpus.report()
+    except Trouble:
+        assert readings == ()
+        return
+    known = {gpu.index: gpu for gpu in report.gpus}
+    for reading in readings:
+        gpu = known[reading.index]
+        assert (reading.uuid, reading.name) == (gpu.uuid, gpu.name)
+        assert reading.use_percent is None or 0 <= reading.use_percent <= 100
+        assert reading.temperature is None or 0 < reading.temperature < 120
+        if reading.memory_total is not None:
+            assert reading.memory_used is not None
+            assert 0 <= reading.memory_used <= reading.memory_total == gpu.memory
+    assert [reading.index for reading in readings] == sorted(known)
+    assert [reading.index for reading in gpus.readings()] == sorted(known), "asked again"
+
+
 # --- KeyStore ----------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +14,11 @@ from wizard.demo.machine import assemble, build
 from wizard.demo.terminal import SimTerminal
 from wizard.host.ports import Host
 from wizard.host.terminal import SystemTerminal
-from wizard.model.container import ContainerSpec, GpuChoice
+from wizard.model.container import LABEL_GPUS, ContainerSpec, GpuChoice
 from wizard.model.errors import Problem, Trouble
 from wizard.model.machine import PathKind, RootAccess
+from wizard.model.training.plan import DEFAULT_CONFIG
+from wizard.services.training import job, place
 
 CONFIG = "/etc/docker/daemon.json"
 
@@ -212,3 +215,35 @@ def test_gpus_on_a_machine_without_a_driver() -> None:
     with pytest.raises(Trouble) as caught:
         host.engine.start(made)
     assert caught.value.kind is Problem.RUNTIME_BROKEN
+
+
+# --- the GPU -----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_driver_does_not_tell_and_a_driver_that_is_not_there() -> None:
+    text = """
+[[gpus]]
+name = "GRID T4-8Q"
+memory = 8_000_000_000
+capability = "7.5"
+uuid = "GPU-bb"
+untold = ["temperature", "use_percent"]
+"""
+    (reading,) = machine(text).gpus.readings()
+    assert (reading.use_percent, reading.temperature, reading.memory_total) == (None, None, 8_000_000_000)
+    assert build("nouveau").gpus.readings() == ()
+    assert build("no-gpu").gpus.readings() == ()
+
+
+def test_a_gpu_is_busy_as_long_as_a_training_runs() -> None:
+    host = build("with-container", pace=1.0)
+    found = place.find(host, "openseq2seq")
+    (idle,) = host.gpus.readings()
+    running = job.start(host, found, "train", ("python", "run.py", f"--config_file={DEFAULT_CONFIG}"))
+    (busy,) = host.gpus.readings()
+    job.stop(host, running)
+    assert host.gpus.readings() == (idle,)
+    assert (idle.use_percent, busy.use_percent) == (0, 97)
+    assert place.readings(host, found.container) == (idle,)
+    without = replace(found.container, labels={LABEL_GPUS: "none"})
+    assert place.readings(host, without) == ()

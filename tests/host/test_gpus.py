@@ -6,6 +6,7 @@ import ctypes.util
 import re
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pynvml
@@ -13,7 +14,7 @@ import pytest
 
 from wizard.host.gpus import NvmlGpus, cuda_version
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Gpu
+from wizard.model.machine import Gpu, GpuReading
 
 GIB = 1024**3
 
@@ -44,14 +45,16 @@ class Nvml:
             self.open += 1
         elif name == "nvmlShutdown":
             self.open -= 1
-        assert self.open == (name != "nvmlShutdown")
+        assert self.open >= (name != "nvmlShutdown"), "asked before it was opened"
         return {
             "nvmlSystemGetDriverVersion": self._text("535.54.03"),
             "nvmlSystemGetCudaDriverVersion_v2": 12020,
             "nvmlDeviceGetCount": self.gpus,
             "nvmlDeviceGetHandleByIndex": arguments[0] if arguments else None,
             "nvmlDeviceGetName": self._text("NVIDIA GeForce RTX 2060"),
-            "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=6 * GIB, free=0, used=0),
+            "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=6 * GIB, free=4 * GIB, used=2 * GIB),
+            "nvmlDeviceGetUtilizationRates": types.SimpleNamespace(gpu=97, memory=40),
+            "nvmlDeviceGetTemperature": 71,
             "nvmlDeviceGetCudaComputeCapability": (7, 5),
             "nvmlDeviceGetMigMode": [1, 0],
             "nvmlDeviceGetMaxMigDeviceCount": 0,
@@ -176,8 +179,10 @@ def test_the_real_library_on_a_machine_without_a_driver() -> None:
 
 @pytest.mark.skipif(ctypes.util.find_library("nvidia-ml") is None, reason="this machine has no NVIDIA driver")
 def test_the_real_library_on_a_machine_with_a_driver() -> None:
-    report = NvmlGpus().report()
+    gpus = NvmlGpus()
+    report = gpus.report()
 
+    assert [(gpu.index, gpu.uuid) for gpu in gpus.readings()] == [(gpu.index, gpu.uuid) for gpu in report.gpus]
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?", report.driver)
     assert re.fullmatch(r"\d+\.\d", report.cuda)
     for gpu in report.gpus:
@@ -194,3 +199,89 @@ def test_a_rare_fault_is_told_with_what_to_do() -> None:
     assert caught.value.kind is Problem.NVML_OTHER
     assert "power cables" in caught.value.hint
     assert caught.value.evidence[0].text.endswith("(8)")
+
+
+# --- readings ----------------------------------------------------------------------------------------------------
+
+
+READING = GpuReading(0, "GPU-aa", "NVIDIA GeForce RTX 2060", 97, 2 * GIB, 6 * GIB, 71)
+
+
+@pytest.mark.parametrize("texts", [str, bytes])
+def test_readings_open_nvml_once_and_then_ask_only_for_what_changes(texts: type[str] | type[bytes]) -> None:
+    nvml = Nvml(2, texts)
+    gpus = NvmlGpus(nvml)
+
+    assert gpus.readings() == (READING, replace(READING, index=1))
+    nvml.calls.clear()
+    gpus.readings()
+    values = ["nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMemoryInfo", "nvmlDeviceGetTemperature"]
+    assert nvml.calls == values * 2
+    assert nvml.open == 1
+
+
+@pytest.mark.parametrize("code", [3, 4, 13, 999])
+@pytest.mark.parametrize(
+    ("missing", "fields"),
+    [
+        ("UtilizationRates", ("use_percent",)),
+        ("MemoryInfo", ("memory_used", "memory_total")),
+        ("Temperature", ("temperature",)),
+    ],
+)
+def test_one_missing_value_is_none(missing: str, fields: tuple[str, ...], code: int) -> None:
+    untold: dict[str, Any] = dict.fromkeys(fields)
+    gpus = NvmlGpus(Nvml(**{f"nvmlDeviceGet{missing}": code}))
+    assert gpus.readings() == (replace(READING, **untold),)
+
+
+def test_a_gpu_that_tells_nothing_is_still_there() -> None:
+    values = ("UtilizationRates", "MemoryInfo", "Temperature", "Name", "UUID")
+    assert NvmlGpus(Nvml(**{f"nvmlDeviceGet{name}": 3 for name in values})).readings() == (GpuReading(0, "", ""),)
+
+
+@pytest.mark.parametrize("function", ["nvmlInit", "nvmlDeviceGetCount"])
+@pytest.mark.parametrize("code", [1, 4, 9, 12, 15, 17, 18, 999])
+def test_without_a_driver_there_are_no_readings(function: str, code: int) -> None:
+    nvml = Nvml(**{function: code})
+    gpus = NvmlGpus(nvml)
+    assert gpus.readings() == ()
+    assert nvml.open == 0
+    nvml.errors.clear()
+    assert gpus.readings() == (READING,), "the driver may be installed meanwhile"
+
+
+@pytest.mark.parametrize("code", [1, 9, 15, 16, 999])
+def test_a_lost_driver_gives_no_readings_until_it_is_back(code: int) -> None:
+    nvml = Nvml(2)
+    gpus = NvmlGpus(nvml)
+    assert len(gpus.readings()) == 2
+    for name in ("UtilizationRates", "MemoryInfo", "Temperature"):
+        nvml.errors[f"nvmlDeviceGet{name}"] = code
+    assert gpus.readings() == ()
+    assert nvml.open == 0
+    nvml.errors["nvmlInit"] = code
+    assert gpus.readings() == ()
+    nvml.errors.clear()
+    assert len(gpus.readings()) == 2
+
+
+def test_one_lost_gpu_is_left_out_and_the_others_are_read_on() -> None:
+    nvml = Nvml(3)
+    gpus = NvmlGpus(nvml)
+    assert len(gpus.readings()) == 3
+    for name in ("UtilizationRates", "MemoryInfo", "Temperature"):
+        nvml.errors[f"nvmlDeviceGet{name}_1"] = 15
+    assert [gpu.index for gpu in gpus.readings()] == [0, 2]
+    nvml.errors["nvmlDeviceGetHandleByIndex_1"] = 15
+    assert [gpu.index for gpu in gpus.readings()] == [0, 2]
+    assert nvml.open == 1
+
+
+def test_a_report_between_readings_leaves_them_open() -> None:
+    nvml = Nvml()
+    gpus = NvmlGpus(nvml)
+    gpus.readings()
+    gpus.report()
+    assert nvml.open == 1
+    assert gpus.readings() == (READING,)

@@ -11,7 +11,7 @@ from tests.support.engine import PrivateEngine
 from tests.support.registry import NgcLike
 from wizard.host import real
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Gpu, GpuReport
+from wizard.model.machine import Gpu, GpuReading, GpuReport
 from wizard.services import image_fit
 from wizard.services.image_fit import Verdict
 
@@ -22,6 +22,9 @@ pytestmark = pytest.mark.real
 class _Gpus:
     def report(self) -> GpuReport:
         return GpuReport("535.54.03", "12.2", (Gpu(0, "RTX 2060", 6 * 2**30, (7, 5)),))
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        return ()
 
 
 def test_the_registry_tells_and_then_the_engine(ngc: NgcLike, engine: PrivateEngine) -> None:

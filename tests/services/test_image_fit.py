@@ -15,7 +15,7 @@ from wizard.host.ports import Host
 from wizard.knowledge.images import load
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference, ImageSettings, Layer, Manifest
-from wizard.model.machine import Gpu, GpuReport, ImageInfo
+from wizard.model.machine import Gpu, GpuReading, GpuReport, ImageInfo
 from wizard.model.secret import Secret
 from wizard.services import image_fit
 from wizard.services.image_fit import Verdict
@@ -44,6 +44,9 @@ class _Gpus:
         if self.answer is None:
             raise Trouble(Problem.NVML_LIBRARY_MISSING)
         return self.answer
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        return ()
 
 
 @pytest.mark.parametrize(

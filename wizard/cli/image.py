@@ -14,7 +14,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
 from wizard.model.i18n import _
 from wizard.model.journey import Journey
-from wizard.model.machine import Gpu, GpuReport
+from wizard.model.machine import Gpu, GpuReading, GpuReport
 from wizard.services import account, image, image_fit, journey, smoke
 from wizard.services.image_fit import Verdict
 
@@ -29,6 +29,9 @@ class _Described:
 
     def report(self) -> GpuReport:
         return self.described
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        return ()
 
 
 def run(call: Call) -> int:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from wizard.cli.call import FINE, Call, Narrator
 from wizard.cli.console import Console, duration, tag
+from wizard.host.ports import Host
 from wizard.model.container import DEFAULT_NAME
+from wizard.model.errors import Trouble
 from wizard.model.event import Progress
 from wizard.model.finding import Status
 from wizard.model.i18n import _
 from wizard.model.journey import Journey
+from wizard.model.machine import ContainerInfo, GpuReading
 from wizard.model.training import events
 from wizard.model.training.plan import DEFAULT_CONFIG, Standing
 from wizard.services import journey
 from wizard.services.training import after, preflight, rehearsal, suite, training_run
 from wizard.services.training import place as places
+from wizard.services.training.place import readings
 from wizard.services.training.preflight import Wanted
 from wizard.services.training.training_run import Outcome
 
@@ -30,7 +37,7 @@ def run(call: Call) -> int:
         return train_export.run(call)
     name = options.name or (journey.load(call.host) or Journey()).name or DEFAULT_NAME
     wanted = Wanted(options.config or DEFAULT_CONFIG, options.words, source=_absolute(options.code))
-    narrator = TrainNarrator(console)
+    narrator = TrainNarrator(console, call.host, name)
     try:
         if options.stop:
             return _stop(call, name, narrator)
@@ -155,8 +162,22 @@ def _finished(console: Console, what: str) -> int:
     return FINE
 
 
+GPU_SECONDS = 10.0
+"""Between two looks at the GPUs."""
+
+
 class TrainNarrator(Narrator):
-    """What a training says, for people as a line that is drawn again and again, or as JSON lines."""
+    """What a training says, for people as a line that is drawn again and again, or as JSON lines; and with it, what the
+    GPUs of the container ``name`` do.
+    """
+
+    def __init__(self, console: Console, host: Host, name: str) -> None:
+        super().__init__(console)
+        self._host = host
+        self._name = name
+        self._container: ContainerInfo | None = None
+        self._gpus: tuple[GpuReading, ...] = ()
+        self._look = 0.0
 
     def __call__(self, event: object) -> None:
         if self.console.json:
@@ -165,6 +186,8 @@ class TrainNarrator(Narrator):
                 if isinstance(event, Progress) and event.phase:
                     content["phase"] = event.phase
                 self.console.event(content.pop("event"), content)
+                if isinstance(event, _GPU_EVENTS) and self._looked() and self._gpus:
+                    self.console.event("gpu", {"gpus": [gpu_json(gpu) for gpu in self._gpus]})
             elif not isinstance(event, Progress):
                 super().__call__(event)
         elif isinstance(event, events.Step):
@@ -178,14 +201,53 @@ class TrainNarrator(Narrator):
             super().__call__(event)
 
     def _step(self, event: events.Step) -> None:
-        if self.console.draw(step_line(event)):
+        self._looked()
+        text = step_line(event, gpu_words(self._gpus))
+        if self.console.draw(text):
             self._drawn = True
         else:
-            self.console.say(step_line(event))
+            self.console.say(text)
+
+    def _looked(self) -> bool:
+        """Looks at the GPUs if it is time to; whether it did. What is only told beside a training never disturbs it."""
+        now = time.monotonic()
+        if now < self._look:
+            return False
+        self._look = now + GPU_SECONDS
+        with suppress(Trouble):
+            self._container = self._container or self._host.engine.container(self._name)
+        self._gpus = readings(self._host, self._container) if self._container else ()
+        return True
 
 
-def step_line(event: events.Step) -> str:
-    """A reported step for people: ``step 120 of 4394  epoch 1  loss 214.5  0.9 s a step  1 h 04 min left``."""
+_GPU_EVENTS = (events.Step, events.Phase, events.Silence, events.Speed)
+"""After which of a training's events the GPUs may be looked at."""
+
+
+def gpu_json(gpu: GpuReading) -> dict[str, Any]:
+    """One GPU of the event ``gpu``: memory in bytes, °C; what the driver does not tell is null."""
+    return {
+        "index": gpu.index,
+        "name": gpu.name,
+        "use_percent": gpu.use_percent,
+        "memory_used": gpu.memory_used,
+        "memory_total": gpu.memory_total,
+        "temperature": gpu.temperature,
+    }
+
+
+def gpu_words(gpus: tuple[GpuReading, ...]) -> str:
+    """How much the GPUs do, short: ``GPU 97 %``, ``GPUs 91-98 %``; "" where that is not known."""
+    used = [gpu.use_percent for gpu in gpus if gpu.use_percent is not None]
+    if not used:
+        return ""
+    if len(used) == 1:
+        return _("GPU {percent} %").format(percent=used[0])
+    return _("GPUs {lowest}-{highest} %").format(lowest=min(used), highest=max(used))
+
+
+def step_line(event: events.Step, gpus: str = "") -> str:
+    """A reported step for people: ``step 9 of 4394  epoch 1  loss 214.5  0.9 s a step  1 h 04 min left  GPU 97 %``."""
     if event.total_steps:
         parts = [_("step {n} of {total}").format(n=event.step, total=event.total_steps)]
     else:
@@ -197,6 +259,8 @@ def step_line(event: events.Step) -> str:
         parts.append(_("{n} s a step").format(n=number(event.seconds_per_step)))
     if event.eta_seconds is not None:
         parts.append(_("{time} left").format(time=duration(event.eta_seconds)))
+    if gpus:
+        parts.append(gpus)
     return "  ".join(parts)
 
 

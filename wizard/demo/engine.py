@@ -62,6 +62,10 @@ class SimEngine:
         self._jobs = SimJobs(daemon.tree, pace)
         self._lock = threading.RLock()
 
+    def computes(self) -> bool:
+        """Whether a training uses the GPUs in one of the containers."""
+        return self._jobs.computes()
+
     # --- the daemon ---
 
     def endpoint(self) -> Endpoint:

@@ -102,13 +102,16 @@ class Command(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU; ``memory`` is bytes, ``capability`` CUDA's ``"7.5"``."""
+    """One GPU; ``memory`` is bytes, ``capability`` CUDA's ``"7.5"``. ``untold`` names what its driver does not tell:
+    fields of a ``GpuReading``.
+    """
 
     name: str
     memory: int
     capability: str
     uuid: str
     persistent: bool | None = None
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +288,7 @@ def parse(text: str, name: str) -> Spec:
             disks=_table(Disk, raw.pop("disks")),
             files=_table(File, raw.pop("files")),
             commands={line: _command(value) for line, value in raw.pop("commands").items()},
-            gpus=tuple(Gpu(**value) for value in raw.pop("gpus")),
+            gpus=tuple(_make(Gpu, value) for value in raw.pop("gpus")),
             registry=_table(Repository, raw.pop("registry")),
             images=tuple(raw.pop("images")),
             containers=_table(Container, raw.pop("containers")),

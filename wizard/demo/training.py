@@ -70,6 +70,7 @@ class _Job:
     folder: str
     box: Box
     began: str
+    command: tuple[str, ...]
     stopped: threading.Event = field(default_factory=threading.Event)
     alive: bool = True
 
@@ -101,6 +102,11 @@ class SimJobs:
             return Answer()
         return None
 
+    def computes(self) -> bool:
+        """Whether a training runs in one of the containers."""
+        with self._lock:
+            return any(job.alive and "run.py" in job.command for job in self._jobs.values())
+
     def launch(self, box: Box, argv: tuple[str, ...]) -> Answer | None:
         """Starts a job if that is what ``argv`` asks for; what the launch prints."""
         if argv[:3] != ("sh", "-c", LAUNCH):
@@ -108,7 +114,7 @@ class SimJobs:
         folder, cwd, command = self._outside(box, argv[4]), argv[5], argv[6:]
         with self._lock:
             pid = str(101 + 10 * len(self._jobs))
-            job = self._jobs[pid] = _Job(folder, box, str(880_000 + 10 * len(self._jobs)))
+            job = self._jobs[pid] = _Job(folder, box, str(880_000 + 10 * len(self._jobs)), command)
         self._put(f"{folder}/pid", f"{pid} {job.began}\n")
         self._put(f"{folder}/stdout.log", "")
         self._put(f"{folder}/stderr.log", "")

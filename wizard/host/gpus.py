@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import Any
 
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
-from wizard.model.machine import Gpu, GpuReport, MigInstance
+from wizard.model.machine import Gpu, GpuReading, GpuReport, MigInstance
 
 # NVML's return codes, a fixed part of its interface (nvml.h). They are written out, because older releases of the
 # library do not name all of them.
@@ -34,6 +36,8 @@ _HINTS = {
 """What to do about the rarer codes, all of them ``NVML_OTHER``."""
 
 _REFUSED = (Problem.NVML_PERMISSION, Problem.NVML_BLOCKED)
+_CORE_SENSOR = 0
+"""NVML's number for the sensor of the chip itself, the only one that it knows."""
 
 
 class NvmlGpus:
@@ -44,15 +48,13 @@ class NvmlGpus:
 
     def __init__(self, nvml: Any = None) -> None:
         self._nvml = nvml
+        self._watched: tuple[tuple[Any, GpuReading], ...] | None = None
+        self._watching = threading.Lock()
 
     def report(self) -> GpuReport:
         """Driver and GPUs. A reading that this driver or GPU does not offer is left empty; a GPU that this user may
         not use is left out, unless none remains. Raises the ``NVML_…`` kinds.
         """
-        if self._nvml is None:
-            import pynvml
-
-            self._nvml = pynvml
         self._ask("nvmlInit")
         try:
             return GpuReport(
@@ -63,6 +65,65 @@ class NvmlGpus:
         finally:
             # Whatever was learned counts more than a failure to say goodbye.
             self._ask("nvmlShutdown", optional=None, any_error=True)
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        """What the GPUs do now. NVML is kept open from the first call on, because opening it can take a second; it is
+        opened anew after a GPU or the driver was lost.
+        """
+        with self._watching:
+            try:
+                if self._watched is None:
+                    self._watched = self._watch()
+                found = [self._reading(device, gpu) for device, gpu in self._watched]
+            except Trouble:
+                return ()
+            if None in found:
+                self._watched = None
+                self._ask("nvmlShutdown", optional=None, any_error=True)
+            return tuple(reading for reading in found if reading is not None)
+
+    def _watch(self) -> tuple[tuple[Any, GpuReading], ...]:
+        """Opens NVML: the handles of the GPUs that this user may look at, each with what does not change."""
+        self._ask("nvmlInit")
+        try:
+            found = []
+            for index in range(self._ask("nvmlDeviceGetCount")):
+                device = self._ask("nvmlDeviceGetHandleByIndex", index, optional=None, any_error=True)
+                if device is not None:
+                    uuid, name = (
+                        _text(self._ask(f"nvmlDeviceGet{what}", device, optional="", any_error=True))
+                        for what in ("UUID", "Name")
+                    )
+                    found.append((device, GpuReading(index, uuid, name)))
+            return tuple(found)
+        except Trouble:
+            self._ask("nvmlShutdown", optional=None, any_error=True)
+            raise
+
+    def _reading(self, device: Any, gpu: GpuReading) -> GpuReading | None:
+        """One GPU now; None for one that answers every question with a fault."""
+        faults = []
+
+        def value(function: str, *more: object) -> Any:
+            try:
+                return self._ask(function, device, *more, optional=None)
+            except Trouble as trouble:
+                if trouble.kind not in _REFUSED:
+                    faults.append(function)
+                return None
+
+        use = value("nvmlDeviceGetUtilizationRates")
+        memory = value("nvmlDeviceGetMemoryInfo")
+        temperature = value("nvmlDeviceGetTemperature", _CORE_SENSOR)
+        if len(faults) == len((use, memory, temperature)):
+            return None
+        return replace(
+            gpu,
+            use_percent=int(use.gpu) if use else None,
+            memory_used=int(memory.used) if memory else None,
+            memory_total=int(memory.total) if memory else None,
+            temperature=None if temperature is None else int(temperature),
+        )
 
     def _gpus(self) -> tuple[Gpu, ...]:
         found: list[Gpu] = []
@@ -115,6 +176,10 @@ class NvmlGpus:
         """Calls one function of NVML. With ``optional=value``, a reading that does not exist here gives the value;
         with ``any_error`` too, every failure does.
         """
+        if self._nvml is None:
+            import pynvml
+
+            self._nvml = pynvml
         try:
             return getattr(self._nvml, function)(*arguments)
         except self._nvml.NVMLError as error:

@@ -24,6 +24,7 @@ from wizard.model.machine import (
     EngineInfo,
     ExecResult,
     FileContent,
+    GpuReading,
     GpuReport,
     HostInfo,
     ImageInfo,
@@ -264,6 +265,11 @@ class Gpus(Protocol):
     def report(self) -> GpuReport:
         """Driver and GPUs. Raises ``NVML_LIBRARY_MISSING``, ``NVML_DRIVER_NOT_LOADED``, ``NVML_VERSION_MISMATCH``,
         ``NVML_PERMISSION``, ``NVML_BLOCKED``, ``NVML_GPU_LOST``, ``NVML_OTHER``.
+        """
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        """What the GPUs do now, cheap enough to be asked every second; may be called from any thread. Raises nothing:
+        a GPU that does not answer is left out, and without a driver that answers there are none.
         """
 
 

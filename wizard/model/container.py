@@ -61,6 +61,9 @@ class GpuChoice:
     def any(self) -> bool:
         return self.all or bool(self.indices)
 
+    def __contains__(self, index: int) -> bool:
+        return self.all or index in self.indices
+
     def __str__(self) -> str:
         return "all" if self.all else ",".join(map(str, self.indices)) or "none"
 

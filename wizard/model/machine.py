@@ -325,6 +325,21 @@ class GpuReport:
     gpus: tuple[Gpu, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """What one GPU does at this moment. ``use_percent`` is the share of the last moment in which it computed, memory is
+    in bytes, ``temperature`` in °C. What the driver does not tell (of a divided or a virtual GPU) is None.
+    """
+
+    index: int
+    uuid: str
+    name: str
+    use_percent: int | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature: int | None = None
+
+
 # --- the network -------------------------------------------------------------------------------------------------
 
 

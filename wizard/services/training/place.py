@@ -6,10 +6,10 @@ import posixpath
 from dataclasses import dataclass
 
 from wizard.host.ports import Host
-from wizard.model.container import DATA_TARGET
+from wizard.model.container import DATA_TARGET, LABEL_GPUS, GpuChoice
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo, PathKind
+from wizard.model.machine import ContainerInfo, GpuReading, PathKind
 from wizard.services import shell
 
 
@@ -34,6 +34,20 @@ class Place:
         if relative == ".." or relative.startswith("../"):
             return None
         return posixpath.normpath(posixpath.join(DATA_TARGET, relative))
+
+
+def gpus(container: ContainerInfo) -> GpuChoice:
+    """The GPUs that the container was made with: all, where that is not known."""
+    try:
+        return GpuChoice.parse(container.labels.get(LABEL_GPUS, "all"))
+    except Trouble:
+        return GpuChoice()
+
+
+def readings(host: Host, container: ContainerInfo) -> tuple[GpuReading, ...]:
+    """What the GPUs of the container do now; none where it has none, or the driver does not answer."""
+    choice = gpus(container)
+    return tuple(reading for reading in host.gpus.readings() if reading.index in choice)
 
 
 def find(host: Host, name: str) -> Place:

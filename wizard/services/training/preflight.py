@@ -15,7 +15,7 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.knowledge import configs
-from wizard.model.container import DATA_TARGET, LABEL_GPUS, GpuChoice
+from wizard.model.container import DATA_TARGET
 from wizard.model.container_job import FOLDER
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Line, ignore
@@ -28,6 +28,7 @@ from wizard.model.training.plan import DEFAULT_CONFIG, LogFolder, Refusal, Run, 
 from wizard.model.training.settings import Settings
 from wizard.services.training import code, dependencies, inside
 from wizard.services.training import job as jobs
+from wizard.services.training import place as places
 from wizard.services.training.code import Code
 from wizard.services.training.dependencies import Inside
 from wizard.services.training.place import Place
@@ -380,13 +381,13 @@ def _rows(host: Host, path: str) -> int | None:
 
 def machine_of(host: Host, place: Place, have: Inside) -> plan.Machine:
     """The GPUs that the container has, as the driver tells them; none for one that was made without."""
+    choice = places.gpus(place.container)
     try:
-        choice = GpuChoice.parse(place.container.labels.get(LABEL_GPUS, "all"))
-        gpus = [gpu for gpu in host.gpus.report().gpus if choice.all or gpu.index in choice.indices]
+        gpus = [gpu for gpu in host.gpus.report().gpus if gpu.index in choice]
     except Trouble:
         gpus = []
     return plan.Machine(
-        gpus=len(gpus) if place.container.labels.get(LABEL_GPUS) != "none" else 0,
+        gpus=len(gpus),
         memory=min((gpu.memory for gpu in gpus), default=None),
         capability=min((gpu.capability for gpu in gpus if gpu.capability), default=None),
         horovod=have.horovod,
