@@ -136,6 +136,7 @@ def test_a_training_runs_to_its_end_and_belongs_to_the_user(trainer: Trainer) ->
     assert owners == {OWNER}
     assert outcome.job is not None
     assert {path.stat().st_uid for path in Path(outcome.job.folder).iterdir()} == {OWNER}
+    assert {(trainer.data / name).stat().st_uid for name in ("s2s-wizard", "s2s-wizard/jobs")} == {OWNER}
     assert training_run.find(trainer.host, NAME) is None
 
 

@@ -34,6 +34,7 @@ code=$?
 [ -s "$job/pid" ] || exit 125
 kill -KILL -"$(cut -d' ' -f1 "$job/pid")" 2>/dev/null
 owner=$(stat -c %u:%g "$job/../../..")
+find "$job/.." "$job/../.." -maxdepth 0 -user 0 -exec chown "$owner" {{}} + 2>/dev/null
 while IFS= read -r path; do
   [ -z "$path" ] || [ ! -e "$path" ] || find "$path" -user 0 -exec chown -h "$owner" {{}} + 2>/dev/null
 done <"$job/owned"
