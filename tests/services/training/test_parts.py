@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import posixpath
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.services.training.conftest import MINI, NAME, Bench
 from wizard.model.container_job import Job, from_text, process, to_text
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line
+from wizard.model.machine import GpuReading
 from wizard.model.training.plan import Standing
 from wizard.services.training import code, dependencies, inside, job, place, preflight, training_run
 from wizard.services.training.dependencies import Inside
@@ -181,6 +183,23 @@ def test_the_customers_own_command_is_the_default(bench: Bench) -> None:
     assert ready.argv == ("python", "run.py", f"--config_file={MINI}", "--mode=train_eval", "--enable_logs")
     assert ready.logdir == "/data/OpenSeq2Seq/jasper_log_folder"
     assert ready.total_steps == 50 * (3 * 64 // 32)
+
+
+def test_a_gpu_that_others_use_is_named(bench: Bench) -> None:
+    bench.furnish()
+    assert not any("GPU 0" in note for note in check(bench).notes)
+    gpu = bench.host.gpus.readings()[0]
+    assert gpu.memory_total is not None
+
+    class Taken:
+        report = bench.host.gpus.report
+
+        def readings(self) -> tuple[GpuReading, ...]:
+            return (replace(gpu, memory_used=7_500_000_000), replace(gpu, index=1, memory_used=None))
+
+    bench.host = replace(bench.host, gpus=Taken())
+    (note,) = (note for note in check(bench).notes if "Other programs" in note)
+    assert f"7.5 of the {gpu.memory_total / 1e9:.1f} GB of GPU 0" in note
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ _LINES = 64 * 1024
 _LOOK_SECONDS = 20.0
 """How long the recordings are looked at: all of LibriSpeech on a good disk. "data check" takes its time."""
 _SPEECH = "Speech2Text"
+_TAKEN = 1_000_000_000
+"""Bytes of a GPU's memory: a desktop takes less, another training more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
         processes=processes,
         output=wanted.output,
     )
-    notes = (*changes, *notes)
+    notes = (*changes, *notes, *_taken(host, place))
     for note in notes:
         emit(Line(note))
     return Ready(place, brought, config, run, (*run.argv, *more), folder, logdir, settings, rows, notes)
@@ -391,6 +393,16 @@ def machine_of(host: Host, place: Place, have: Inside) -> plan.Machine:
         memory=min((gpu.memory for gpu in gpus), default=None),
         capability=min((gpu.capability for gpu in gpus if gpu.capability), default=None),
         horovod=have.horovod,
+    )
+
+
+def _taken(host: Host, place: Place) -> tuple[str, ...]:
+    """What others use of the GPUs' memory. It is said, not refused: they may end at any moment."""
+    text = _("Other programs use {used} of the {total} GB of GPU {index}. Training may not fit: nvidia-smi lists them.")
+    return tuple(
+        text.format(used=f"{gpu.memory_used / 1e9:.1f}", total=f"{gpu.memory_total / 1e9:.1f}", index=gpu.index)
+        for gpu in places.readings(host, place.container)
+        if gpu.memory_used is not None and gpu.memory_total is not None and gpu.memory_used >= _TAKEN
     )
 
 
