@@ -19,7 +19,7 @@ from wizard.host import real
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Line, Progress
-from wizard.services import archive, pull
+from wizard.services import archive, image_places, pull
 from wizard.services.pull import Way
 
 pytestmark = pytest.mark.real
@@ -182,3 +182,14 @@ def test_an_archive_for_another_machine(host: Host, ngc: NgcLike, tmp_path: Path
     with pytest.raises(Trouble) as caught:
         pull.run(host, pushed.image, None, way=replace(Way(), file=str(tmp_path / "missing")))
     assert caught.value.kind is Problem.FILE_MISSING
+
+
+def test_images_lie_in_the_folder_whose_disk_is_looked_at(host: Host) -> None:
+    """Two engines on one machine: each has its own, not the one that the system's containerd would have."""
+    info = host.engine.info()
+    assert host.engine.images()
+    folder = Path(image_places.folders(host, info)[-1])
+    kept = (
+        "**/io.containerd.content.v1.content/blobs/sha256/*" if info.containerd_store else "image/*/imagedb/content/*/*"
+    )
+    assert next(folder.glob(kept), None) is not None

@@ -21,10 +21,10 @@ from wizard.model.image import ImageReference, Manifest
 from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
+from wizard.services import image_places
 from wizard.services.fetch import CONNECTIONS, Fetcher, Limits, insist
 from wizard.services.pull import Loading, Pulled, Room, Telling, Way, compared, said
 
-_CONTAINERD = "/var/lib/containerd"
 _UNPACKED = 2
 """An unpacked image is about that many times its compressed size."""
 _TICK = 0.1
@@ -90,9 +90,9 @@ def rooms(host: Host, info: EngineInfo, missing: int, in_cache: int, *, download
     Engines with graph drivers first copy the whole archive to a temporary folder; those with the containerd store keep
     the compressed layers beside the unpacked ones. So both need the compressed size once more.
     """
-    place = _CONTAINERD if info.containerd_store else info.root_dir
-    away = info.kind in (EngineKind.REMOTE, EngineKind.DESKTOP) or not place
-    engine = None if away else _disk(host, place)
+    places = image_places.folders(host, info)
+    place = places[-1] if places else info.root_dir
+    engine = _disk(host, place) if places and place else None
     needed = missing * (1 + _UNPACKED)
     of_engine = Room("engine", place, needed, engine.free if engine else None)
     if not download:

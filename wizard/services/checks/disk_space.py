@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from wizard.host.ports import Host
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import DiskSpace, DiskUsage, EngineInfo, EngineKind
-from wizard.services.checks import graphics
+from wizard.model.machine import DiskSpace, DiskUsage, EngineInfo
+from wizard.services import image_places
 from wizard.services.checks.check import PROBE, Check, gigabytes
 from wizard.services.checks.network_registry import has_image
 
@@ -27,17 +25,14 @@ HOME_LEAST = 200_000_000
 """Bytes for receipts, the log and the resume point."""
 
 FIX = "free-disk-space"
-_USUAL = "/var/lib/docker"
-_CONTAINERD = "/var/lib/containerd"
-_CONTAINERD_CONFIG = "/etc/containerd/config.toml"
-
 _PRUNE = Link(N_("Docker: free unused space"), "https://docs.docker.com/engine/manage-resources/pruning/")
 
 
 def _run(host: Host) -> Finding:
     home = host.files.disk(host.home)
     info = _engine(host)
-    places = _places(host, info)
+    # A Docker that does not answer keeps them where every Docker does.
+    places = image_places.folders(host, info) if info is not None else (image_places.USUAL,)
     if not places:
         return CHECK.finding(Status.INFO, _("The disk of this Docker cannot be seen from this machine."))
     found = tuple(host.files.disk(place) for place in places)
@@ -140,25 +135,6 @@ def _engine(host: Host) -> EngineInfo | None:
         return host.engine.info()
     except Trouble:
         return None
-
-
-def _places(host: Host, info: EngineInfo | None) -> tuple[str, ...]:
-    """The folders that hold images. A Docker that does not answer keeps them where every Docker does."""
-    if info is None:
-        return (_USUAL,)
-    if info.kind in (EngineKind.REMOTE, EngineKind.DESKTOP):
-        return ()
-    return (info.root_dir, _containerd(host, info)) if info.containerd_store else (info.root_dir,)
-
-
-def _containerd(host: Host, info: EngineInfo) -> str:
-    """Where containerd keeps images: its own service says it in its settings; Docker's own child keeps them inside
-    Docker's folder.
-    """
-    if info.kind is not EngineKind.ENGINE:
-        return f"{info.root_dir}/containerd"
-    found = re.search(r'^root\s*=\s*"([^"]+)"', graphics.text(host, _CONTAINERD_CONFIG), re.MULTILINE)
-    return found[1] if found else _CONTAINERD
 
 
 CHECK = Check(

@@ -10,6 +10,7 @@ from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.machine import EngineKind, PathKind
+from wizard.services import image_places
 from wizard.services.probes.probe import Proof, named
 
 _PATH = (r"source path does not exist: ([^\n\"]*[^\s\"'.])", r"custom device \\?\"([^\"\\]+)")
@@ -18,8 +19,6 @@ _LISTENS = "0A"
 _FULL = 1_000_000_000
 _PLENTY = 20_000_000_000
 """Bytes. Between the two it depends on the image."""
-_USUAL = "/var/lib/docker"
-_CONTAINERD = "/var/lib/containerd"
 
 
 def path_missing(host: Host, match: Match) -> Proof | None:
@@ -78,15 +77,15 @@ def processors(host: Host, match: Match) -> Proof | None:
 
 def disk_full(host: Host, _match: Match) -> Proof | None:
     """Whether there is no room left where Docker keeps images."""
-    places = [_USUAL]
+    places: tuple[str, ...] = (image_places.USUAL,)
     try:
         info = host.engine.info()
     except Trouble:
         pass  # a Docker without room may not answer at all
     else:
-        if info.kind in (EngineKind.REMOTE, EngineKind.DESKTOP):
+        places = image_places.folders(host, info)
+        if not places:
             return None
-        places = [info.root_dir, _CONTAINERD] if info.containerd_store else [info.root_dir]
     space = min((host.files.disk(place) for place in places), key=lambda found: found.free)
     seen = Evidence(f"statvfs {space.path}", f"{space.free} bytes free of {space.total}")
     return Proof(True if space.free < _FULL else False if space.free >= _PLENTY else None, (seen,))
