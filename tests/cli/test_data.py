@@ -68,6 +68,8 @@ def test_own_recordings(at: At) -> None:
     assert done.code == 0
     assert done.lines[0]["event"] == "plan"
     assert done.lines[-1]["lists"] == {"/data/recordings/mei/dev.csv": 1, "/data/recordings/mei/train.csv": 1}
+    said = keyboard("data", "add", "~/recordings", "--as", "mei", "--name", "openseq2seq", "--yes").err
+    assert "train /data/recordings/mei/jasper-mini.py --name openseq2seq" in said
     checked = keyboard("data", "check", "--json")
     assert checked.code == 0
     assert [item["csv"] for item in checked.document["lists"]] == [

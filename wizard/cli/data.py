@@ -41,6 +41,11 @@ def _name(call: Call) -> str:
     return call.options.name or (journey.load(call.host) or Journey()).name or DEFAULT_NAME
 
 
+def _named(call: Call) -> tuple[str, ...]:
+    """The container as it was typed, for commands that are to be typed next."""
+    return ("--name", call.options.name) if call.options.name else ()
+
+
 # --- what is here ------------------------------------------------------------------------------------------------
 
 
@@ -77,7 +82,8 @@ def _list(call: Call) -> int:
     whole = sum(state.part.bytes for state in states), sum(state.part.bytes_ready for state in states)
     console.out(_("All: download {archive}, ready {ready}.").format(archive=size(whole[0]), ready=size(whole[1])))
     names = " ".join(knowledge.corpus().begin_with)
-    console.say(_("Enough to begin with: {command}").format(command=console.typed("data", "fetch", names)))
+    command = console.typed("data", "fetch", names, *_named(call))
+    console.say(_("Enough to begin with: {command}").format(command=command))
     return FINE
 
 
@@ -148,7 +154,7 @@ def _say_training(call: Call, config: str) -> None:
     if not config:
         call.console.say(_("To train, a part to train with and one to evaluate with are needed."))
         return
-    words = () if config == DEFAULT_CONFIG else (config,)
+    words = _named(call) if config == DEFAULT_CONFIG else (config, *_named(call))
     call.console.say(_("To train with it: {command}").format(command=call.console.typed("train", *words)))
 
 
@@ -212,6 +218,7 @@ def _add(call: Call) -> int:
             console.tagged(
                 tag(Status.OK), ngettext("{csv}: {n} row", "{csv}: {n} rows", count).format(csv=csv, n=count)
             )
+        _say_training(call, config)
     return PROBLEMS if wanted.left_out or added.failed else FINE
 
 
