@@ -22,6 +22,7 @@ class Step(str, Enum):
     WORKSPACE = "workspace"
     CONTAINER = "container"
     SHELL = "shell"
+    TRAIN = "train"
     FINISH = "finish"
 
     @property
@@ -40,6 +41,7 @@ TITLES = {
     Step.WORKSPACE: N_("Workspace"),
     Step.CONTAINER: N_("Container"),
     Step.SHELL: N_("Shell"),
+    Step.TRAIN: N_("Training"),
     Step.FINISH: N_("Finish"),
 }
 """What the steps are called, marked for translation."""
@@ -63,6 +65,8 @@ class Journey:
     gpus: str = ""
     shm: int = 0
     cpu_only: bool = False
+    config: str = ""
+    """the configuration that is trained with"""
     declined: tuple[str, ...] = ()
     receipts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -121,5 +125,5 @@ def from_bytes(data: bytes) -> Journey:
         raise ValueError(f"not a resume point: {error!r}") from error
 
 
-_PLAIN = ("key", "image", "name", "data", "gpus", "shm", "cpu_only", "declined", "receipts", "notes")
+_PLAIN = ("key", "image", "name", "data", "gpus", "shm", "cpu_only", "config", "declined", "receipts", "notes")
 _EMPTY = Journey()
