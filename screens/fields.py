@@ -108,12 +108,14 @@ class AskLine(Dialog):
     ``wrong`` looks at the text and says in a sentence what is wrong with it, or nothing.
     """
 
-    def __init__(self, session: Session, title: str, hint: str, value: str, wrong: Callable[[str], str]) -> None:
+    def __init__(
+        self, session: Session, title: str, hint: str, value: str, wrong: Callable[[str], str], *, label: str = ""
+    ) -> None:
         super().__init__(session, title, (), [Choice("ok", _("Use it")), Choice("", _("Close"))])
-        self._hint, self._value, self._wrong = hint, value, wrong
+        self._hint, self._value, self._wrong, self._label = hint, value, wrong, label or _("Name")
 
     def content(self) -> ComposeResult:
-        yield Field(_("Name"), self._value, self._hint, on_enter=_("Use it"), select=True, id="line")
+        yield Field(self._label, self._value, self._hint, on_enter=_("Use it"), select=True, id="line")
 
     def start(self) -> None:
         self.query_one(Field).line.focus()

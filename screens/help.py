@@ -42,6 +42,11 @@ STEPS = {
     Step.SHELL: N_(
         "A shell is a command line. This one is inside the container. Type commands there; type exit to come back."
     ),
+    Step.TRAIN: N_(
+        "A training shows the model recordings and their texts until it can write down speech by itself. The loss says"
+        " how far it is from the texts: it should fall. It runs inside the container and goes on when you leave this"
+        " page or quit the wizard, which finds it again."
+    ),
     Step.FINISH: N_("What was done, how to come back tomorrow, and how to take it all back."),
 }
 

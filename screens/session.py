@@ -16,6 +16,7 @@ from wizard.services import journey as journeys
 
 if TYPE_CHECKING:
     from screens.download import Download
+    from screens.training import Training
 
 LOG_LINES = 2000
 
@@ -35,6 +36,8 @@ class Session:
     manifest: Manifest | None = None
     """of the image that was chosen"""
     download: Download | None = None
+    training: Training | None = None
+    """what runs in the container for the page of trainings, or ended last"""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     unsaved: Trouble | None = None
     """why the resume point could not be written, if so"""

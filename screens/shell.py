@@ -33,7 +33,7 @@ class ShellScreen(StepScreen):
 
     def _explain(self, *first: Block) -> None:
         open_label = _("Open a shell") if not first else _("Open a shell again")
-        choices = [Choice("open", open_label), Choice("next", _("Finish"))]
+        choices = [Choice("open", open_label), Choice("next", _("Continue"), _("to a training"))]
         self.show(
             [
                 *first,
@@ -104,7 +104,7 @@ class ShellScreen(StepScreen):
                 ),
                 Code(typed, "command"),
             ],
-            [Choice("next", _("Finish"))],
+            [Choice("next", _("Continue"), _("to a training"))],
         )
 
 

@@ -174,6 +174,9 @@ class WizardApp(App[int]):
         if self.session.download is not None:
             self.session.download.leave()
             self.session.download = None
+        if self.session.training is not None:
+            self.session.training.leave()
+            self.session.training = None
 
     def _handle_exception(self, error: Exception) -> None:
         self.crash = self.crash or error
@@ -309,6 +312,13 @@ class QuitDialog(Dialog):
             else:
                 warning = _("A download is running. If you quit now it stops, and the next one starts again from zero.")
                 text += [Gap(), Para(warning, "$text-warning")]
+        training = session.training
+        if training is not None and training.running:
+            if training.lasting:
+                goes_on = _("The training goes on in the container without the wizard, which finds it again.")
+                text += [Gap(), Para(goes_on)]
+            else:
+                text += [Gap(), Para(_("What runs in the container now ends when you quit."), "$text-warning")]
         super().__init__(session, _("Quit the wizard?"), text, choices)
 
 

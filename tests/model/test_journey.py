@@ -24,6 +24,7 @@ JOURNEYS = st.builds(
     gpus=TEXTS,
     shm=st.integers(0, 2**50),
     cpu_only=st.booleans(),
+    config=TEXTS,
     declined=LISTS,
     receipts=LISTS,
     notes=LISTS,
@@ -72,6 +73,14 @@ def test_what_is_no_resume_point_at_all(data: bytes) -> None:
 
 def test_fields_that_are_missing_are_not_decided() -> None:
     assert from_bytes(b'{"schema_version": 1, "done": ["welcome"], "skipped": []}') == Journey().finished(Step.WELCOME)
+
+
+def test_a_resume_point_from_before_there_were_trainings_leads_to_them() -> None:
+    raw = json.loads(to_bytes(Journey(done=frozenset(Step) - {Step.TRAIN}, name="mine")))
+    del raw["config"]
+    old = from_bytes(json.dumps(raw).encode())
+    assert old.name == "mine"
+    assert old.first_open is Step.TRAIN
 
 
 def test_a_step_is_done_or_skipped_never_both() -> None:

@@ -24,7 +24,7 @@ BANNER = "SIMULATED MACHINE: healthy. Nothing here changes your computer."
 
 async def test_the_first_page_answers_the_four_questions(start: Start) -> None:
     async with start() as walk:
-        assert "1/10" in walk.text
+        assert "1/11" in walk.text
         assert "Welcome" in walk.text
         assert "It needs" in walk.text
         assert "> Start" in walk.text
@@ -101,7 +101,7 @@ async def test_every_page_fits_into_80x24(start: Start) -> None:
             lines = walk.text.split("\n")
             assert len(lines) == 24
             assert all(cell_len(line) <= 80 for line in lines)
-            assert f"{step.number}/10" in lines[0]
+            assert f"{step.number}/11" in lines[0]
             shown = [option.label for option in walk.screen.choices.options]
             assert shown, step
             assert all(any(label[:60] in line for line in lines) for label in shown), (step, walk.text)

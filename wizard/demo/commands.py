@@ -6,6 +6,7 @@ import posixpath
 import shlex
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 from fnmatch import fnmatchcase
 
@@ -40,6 +41,7 @@ class Effect(str, Enum):
     PRUNE_IMAGES = "prune-images"
     PRUNE_BUILDS = "prune-builds"
     ALLOW_ROOT = "allow-root"
+    COPY_FILE = "copy-file"
     """what the right password does for sudo"""
 
 
@@ -143,7 +145,17 @@ class SimCommands:
 
     def _do(self, effect: Effect, argv: tuple[str, ...]) -> str:
         """Why it did not work; "" when it did."""
+        if effect is Effect.COPY_FILE:
+            return self._copy(argv[-2], argv[-1])
         return self._daemon.remove(argv[-1]) if effect is Effect.REMOVE_CONTAINER else self._effects[effect](self)
+
+    def _copy(self, source: str, target: str) -> str:
+        node = self._tree.at(source, self._user)
+        if node is None or not self._user.may(node, 4):
+            return f"cp: cannot open '{source}' for reading"
+        self._tree.may_write(target, self._user)
+        self._tree.plant(target, replace(node, uid=self._user.uid, gid=self._user.gid))
+        return ""
 
     def _reload(self) -> str:
         self._daemon.reload()

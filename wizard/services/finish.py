@@ -105,6 +105,8 @@ def _done(journey: Journey, receipts: tuple[Receipt, ...]) -> list[str]:
                 path=journey.data
             )
         )
+    if Step.TRAIN in journey.done:
+        lines.append(_("The container has trained: the rehearsal, or more, went well"))
     return lines
 
 
@@ -158,10 +160,11 @@ def _train(host: Host, journey: Journey) -> tuple[str, ...]:
     if Step.CONTAINER not in journey.done:
         return ()
     named = _named(journey.name or DEFAULT_NAME)
+    chosen = (journey.config,) if journey.config else ()
     return (
         typed(host, "train", "--rehearsal", *named),
         typed(host, "data", "fetch", *named),
-        typed(host, "train", *named),
+        typed(host, "train", *chosen, *named),
     )
 
 

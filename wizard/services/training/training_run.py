@@ -205,7 +205,10 @@ def follow(host: Host, job: Job, emit: Emit = ignore, cancel: Cancel | None = No
 
 
 def watch(host: Host, job: Job, emit: Emit = ignore, cancel: Cancel | None = None) -> Outcome:
-    """``follow`` without a judgement: how it ended, whatever that is. Raises ``CONTAINER_…`` for one that was lost."""
+    """``follow`` without a judgement: how it ended, whatever that is. Emits the job itself first: whoever listens can
+    find its files. Raises ``CONTAINER_…`` for one that was lost.
+    """
+    emit(job)
     watcher = _Watcher(host, job, emit)
     ended = jobs.follow(
         host, job, cancel or Cancel(), on_output=watcher.output, on_errors=watcher.errors, on_wait=watcher.wait

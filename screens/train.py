@@ -1,0 +1,733 @@
+"""The training: first a rehearsal of minutes, then the real one, watched as it runs, and what comes after it."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+
+from screens.base import StepScreen, trouble_blocks
+from screens.dialogs import Dialog, Pick
+from screens.fields import AskLine
+from screens.layout import Block, Code, Facts, Gap, Item, Para, shell_line, size
+from screens.live import Live
+from screens.pull import duration
+from screens.training import State, Training, What
+from screens.widgets import Blocks, Choice
+from screens.work import Job
+from wizard.model.container import DEFAULT_NAME
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Emit
+from wizard.model.finding import Status
+from wizard.model.i18n import _
+from wizard.model.journey import Step
+from wizard.model.machine import GpuReading
+
+if TYPE_CHECKING:
+    from wizard.knowledge.configs import Config
+    from wizard.model.container_job import Job as ContainerJob
+    from wizard.services.train import Outlook
+    from wizard.services.training.after import Said
+    from wizard.services.training.preflight import Ready
+    from wizard.services.training.rehearsal import Rehearsed
+    from wizard.services.training.training_run import Outcome
+
+REFRESH = 10
+"""Looks at the training a second."""
+GPU_SECONDS = 2.0
+"""Between two looks at the GPUs."""
+_SHOWN = 2
+"""transcripts of a rehearsal that are shown"""
+NO_CONTAINER = frozenset({Problem.CONTAINER_MISSING, Problem.CONTAINER_NOT_RUNNING, Problem.NO_DATA_FOLDER})
+"""Failures that another container would not have."""
+
+
+class TrainScreen(StepScreen):
+    """Offers what can be done in the container now, does it, and shows it while it runs."""
+
+    step = Step.TRAIN
+    skippable = True
+    _outlook: Outlook
+    _ready: Ready
+    _seen: State | None = None
+    _gpus: Job[None] | None = None
+
+    def content(self) -> ComposeResult:
+        yield Blocks(id="text")
+        yield Live(id="live")
+        yield Blocks(id="below")
+
+    @property
+    def _container(self) -> str:
+        return self.journey.name or DEFAULT_NAME
+
+    def begin(self) -> None:
+        self._seen = None
+        self._show_live(None)
+        self.set_interval(1 / REFRESH, self._look, name="look")
+        training = self.session.training
+        if training is not None and (training.running or not training.told):
+            self._look()
+            return
+        self._inquire()
+
+    def on_unmount(self) -> None:
+        super().on_unmount()
+        if self._gpus is not None:
+            self._gpus.leave()
+
+    # --- before anything runs
+
+    def _inquire(self) -> None:
+        self._drop()
+        self.show([Para(_("One moment …"))])
+        self.work(
+            _("Looking into the container …"),
+            lambda _emit, _cancel: self._outlook_now(),
+            self._offer,
+            failed=self._no_place,
+            retry=self._inquire,
+        )
+
+    def _outlook_now(self) -> Outlook:
+        from wizard.services import train
+
+        return train.look(self.session.host, self._container, self.journey.config)
+
+    def _drop(self) -> None:
+        """Forgets what has ended."""
+        if self.session.training is not None:
+            self.session.training.leave()
+            self.session.training = None
+        self._seen = None
+        self._show_live(None)
+
+    def _no_place(self, trouble: Trouble) -> None:
+        choices = list(self.rescue(trouble))
+        if trouble.kind in NO_CONTAINER:
+            choices.insert(0, Choice("container", _("To the container"), verb=_("Go there")))
+        self.show(trouble_blocks(trouble), choices)
+        self._trouble = trouble
+
+    def _offer(self, outlook: Outlook, *first: Block) -> None:
+        """What can be done here; what runs already is shown instead."""
+        self._outlook = outlook
+        if outlook.running is not None:
+            self._follow(outlook.running)
+            return
+        blocks: list[Block] = [
+            *first,
+            Para(
+                _(
+                    "A training shows the model recordings and their texts until it writes down speech by itself. A"
+                    " rehearsal does all of it with a few recordings, in minutes: begin with that."
+                )
+            ),
+            Gap(),
+            *_data(outlook),
+            Gap(),
+            Para(_("The training will run this in the container:"), "$foreground-muted"),
+            Code(shell_line(outlook.command), "command"),
+        ]
+        self.show(blocks, self._choices(outlook))
+
+    def _choices(self, outlook: Outlook) -> list[Choice]:
+        minutes = _("about 5 minutes") if outlook.gpu else _("about 10 minutes, on the processor")
+        ready = _("goes on at step {n}").format(n=outlook.folder.step) if outlook.folder.resumes else _("hours to days")
+        lacking = _("its data has to be fetched first")
+        choices = [
+            Choice("rehearse", _("Rehearse a training"), minutes, _("Rehearse")),
+            Choice("real", _("Train on real data"), ready if outlook.ready else lacking, _("Train")),
+            Choice("config", _("Choose another configuration"), self._configured(outlook), _("Choose")),
+        ]
+        if outlook.checkpoint is not None:
+            choices.append(Choice("say", _("Say something"), _("a recording of yours, written down"), _("Say")))
+            choices.append(Choice("evaluate", _("Evaluate the model"), _("how many words it gets wrong")))
+        return [*choices, Choice("skip", _("Finish without a training"), verb=_("Finish"))]
+
+    def _configured(self, outlook: Outlook) -> str:
+        return posixpath.basename(outlook.config)
+
+    def picked(self, choice: str) -> None:
+        actions: dict[str, Callable[[], None]] = {
+            "rehearse": self._rehearse,
+            "real": self._real,
+            "train": self._begin,
+            "fetch": self._fetch,
+            "config": self._configure,
+            "say": self._ask_recording,
+            "evaluate": self._evaluate,
+            "container": lambda: self.go(Step.CONTAINER),
+            "offer": self._inquire,
+            "half": lambda: self._once_more(half=True),
+            "retry": lambda: self._once_more(half=False),
+            "ahead": self.next,
+            "stop": self._confirm_stop,
+            "on": self._go_on,
+            "log": self.action_log,
+        }
+        if choice in actions:
+            actions[choice]()
+
+    # --- what it does
+
+    def _start(self, what: What, run: Callable[[Emit, Cancel], object], found: ContainerJob | None = None) -> None:
+        """Begins something, and shows it."""
+        self._drop()
+        session = self.session
+        session.training = Training(session.host, what, run, post=self.app.post_message, note=session.note, found=found)
+        self._look()
+
+    def _rehearse(self) -> None:
+        host, name = self.session.host, self._container
+
+        def run(emit: Emit, cancel: Cancel) -> Rehearsed:
+            from wizard.services.training import rehearsal
+
+            return rehearsal.run(host, name, "", emit, cancel)
+
+        self._start(What.REHEARSAL, run)
+
+    def _follow(self, job: ContainerJob) -> None:
+        """Shows what runs already. A rehearsal whose wizard has gone is no more than its single parts."""
+        host = self.session.host
+
+        def run(emit: Emit, cancel: Cancel) -> Outcome:
+            from wizard.services import train
+
+            return train.follow(host, job, emit, cancel)
+
+        self._start(What.TRAINING, run, job)
+
+    def _real(self) -> None:
+        if not self._outlook.ready:
+            self._tell_lacking()
+            return
+        self._check(self.journey.config, ())
+
+    def _check(self, config: str, options: tuple[str, ...]) -> None:
+        """Looks at everything that would fail late, and shows the command that comes of it."""
+        host, name = self.session.host, self._container
+
+        def run(emit: Emit, cancel: Cancel) -> Ready:
+            from wizard.services import train
+
+            return train.check(host, name, config, options, emit, cancel)
+
+        self.show(
+            [
+                Para(_("Looking at everything that could stop the training later …"), "bold"),
+                Gap(),
+                Para(
+                    _(
+                        "The code of OpenSeq2Seq is fetched into your data folder if it is not there, what it needs is"
+                        " installed inside the container, and the data and the options are looked at. Your own system"
+                        " stays as it is."
+                    )
+                ),
+            ],
+            [Choice("offer", _("Go back"), verb=_("Back"))],
+        )
+        self.work(_("Looking …"), run, self._tell_ready, failed=self._not_ready, retry=self._real)
+
+    def _tell_ready(self, ready: Ready) -> None:
+        from wizard.model.training.plan import Standing
+
+        self._ready = ready
+        folder, total = ready.folder, ready.total_steps
+        if folder.standing is Standing.FINISHED:
+            text = _("This training is finished: {step} of {total} steps.").format(step=folder.step, total=total)
+            self.show(
+                [Item(text, Status.OK, style="bold")],
+                [
+                    Choice("say", _("Say something"), _("a recording of yours, written down"), _("Say")),
+                    Choice("evaluate", _("Evaluate the model"), _("how many words it gets wrong")),
+                    Choice("next", _("Finish")),
+                ],
+            )
+            return
+        rows = [(_("Configuration"), ready.config.path), (_("Log folder"), ready.place.outside(ready.logdir))]
+        if folder.step is not None:
+            rows.append((_("Begins"), _("at the checkpoint of step {n}").format(n=folder.step)))
+        if total:
+            rows.append((_("Steps"), str(total)))
+        if ready.rows:
+            rows.append((_("Recordings"), str(ready.rows)))
+        blocks: list[Block] = [
+            Item(_("Everything is there. The training can begin."), Status.OK, style="bold"),
+            Gap(),
+            Facts(rows),
+            *(Item(note, Status.INFO) for note in ready.notes),
+            Gap(),
+            Para(_("This runs in the container; it goes on when you leave the wizard:"), "$foreground-muted"),
+            Code(shell_line(ready.argv), "command"),
+        ]
+        self.show(
+            blocks,
+            [Choice("train", _("Start the training"), verb=_("Start")), Choice("offer", _("Go back"), verb=_("Back"))],
+        )
+
+    def _not_ready(self, trouble: Trouble) -> None:
+        choices = [Choice("again", _("Try again")), Choice("offer", _("Go back"), verb=_("Back"))]
+        if trouble.kind in (Problem.TRAINING_DATA, Problem.CONFIG_UNUSABLE):
+            choices.insert(0, Choice("config", _("Choose another configuration"), verb=_("Choose")))
+        if trouble.kind is Problem.TRAINING_RUNS:
+            choices.insert(0, Choice("offer", _("Show what runs"), verb=_("Show")))
+        self.show(trouble_blocks(trouble), choices)
+        self._trouble = trouble
+
+    def _begin(self) -> None:
+        host, ready = self.session.host, self._ready
+
+        def run(emit: Emit, cancel: Cancel) -> Outcome:
+            from wizard.services import train
+
+            return train.train(host, ready, emit, cancel)
+
+        self._start(What.TRAINING, run)
+
+    def _once_more(self, *, half: bool) -> None:
+        """The same run again, with half the batch if its memory did not suffice."""
+        from wizard.services import train
+
+        job = self._seen.job if self._seen is not None else None
+        if job is None:
+            self._inquire()
+            return
+        self._drop()
+        self._check(*train.again(job, half=half))
+
+    def _evaluate(self) -> None:
+        host, name, config = self.session.host, self._container, self.journey.config
+
+        def run(emit: Emit, cancel: Cancel) -> Outcome:
+            from wizard.services import train
+            from wizard.services.training import after, place
+
+            return after.evaluate(host, name, train.wanted(host, place.find(host, name), config), emit, cancel)
+
+        self._start(What.EVALUATION, run)
+
+    def _ask_recording(self) -> None:
+        def entered(path: str | None) -> None:
+            if path:
+                self._say_recording(posixpath.normpath(posixpath.join(home, path.removeprefix("~/"))))
+
+        home = self.session.host.home
+        hint = _("The path of a wav or flac file on this computer. It is copied; yours stays as it is.")
+        self.app.push_screen(
+            AskLine(self.session, _("Which recording?"), hint, "", self._no_recording, label=_("File")), entered
+        )
+
+    def _no_recording(self, path: str) -> str:
+        return "" if path else _("Type the path of a recording, such as ~/hello.wav")
+
+    def _say_recording(self, wav: str) -> None:
+        host, name, config = self.session.host, self._container, self.journey.config
+
+        def run(emit: Emit, cancel: Cancel) -> Said:
+            from wizard.services import train
+            from wizard.services.training import after, place
+
+            wanted = train.wanted(host, place.find(host, name), config)
+            return after.transcribe(host, name, wav, wanted, emit, cancel)
+
+        self._start(What.SAYING, run)
+
+    # --- the data and the configuration
+
+    def _tell_lacking(self) -> None:
+        """What is missing to train, what fetching it takes, and the command for who does it by hand."""
+        outlook = self._outlook
+        choices = [Choice("offer", _("Go back"), verb=_("Back"))]
+        blocks: list[Block] = [Para(_("The data for this training is not here yet."), "bold"), Gap()]
+        if outlook.lacks_why is not None:
+            blocks += trouble_blocks(outlook.lacks_why)
+        elif outlook.lacks is not None:
+            from wizard.services import train
+
+            plan = outlook.lacks
+            needed = _("{size}, of which {free} are free").format(size=size(plan.peak), free=size(plan.free))
+            blocks += [
+                Para(
+                    _(
+                        "LibriSpeech is read English from free audio books, 960 hours in seven parts. One part to train"
+                        " with and one to evaluate with are enough to begin."
+                    )
+                ),
+                Gap(),
+                Facts(
+                    [
+                        (_("Parts"), train.parts(plan)),
+                        (_("Download"), size(plan.download)),
+                        (_("Disk"), needed),
+                        (_("Into"), plan.folder),
+                    ]
+                ),
+                Gap(),
+                Item(_("It can be stopped at any time and goes on where it was.")),
+                Item(_("For other parts, or recordings of your own, in a terminal:")),
+                Code("s2s-wizard data --help", "command"),
+            ]
+            choices.insert(0, Choice("fetch", _("Fetch it now"), size(plan.download), _("Fetch")))
+        choices.append(Choice("rehearse", _("Rehearse a training"), _("needs no data"), _("Rehearse")))
+        self.show(blocks, choices)
+
+    def _fetch(self) -> None:
+        host, name = self.session.host, self._container
+
+        def run(emit: Emit, cancel: Cancel) -> object:
+            from wizard.services import train
+
+            return train.fetch(host, name, emit, cancel)
+
+        self._start(What.FETCHING, run)
+
+    def _configure(self) -> None:
+        """Every configuration by task; what each needs is said of the one that the pointer stands on."""
+        from wizard.knowledge import configs
+
+        def chosen(path: str | None) -> None:
+            if path:
+                self.update(replace(self.journey, config=path))
+                self._inquire()
+
+        known = configs.load()
+        choices = [
+            Choice(one.path, posixpath.basename(one.path).removesuffix(".py"), configs.task_title(one.task))
+            for one in known
+        ]
+        about = {one.path: _about(one) for one in known}
+        current = self.journey.config or (self._outlook.config if hasattr(self, "_outlook") else "")
+        self.app.push_screen(Pick(self.session, _("Which configuration?"), choices, about, current), chosen)
+
+    # --- while it runs
+
+    def _show_live(self, state: State | None) -> None:
+        live = self.query_one(Live)
+        live.display = state is not None
+        live.state = state
+
+    def _look(self) -> None:
+        training = self.session.training
+        if training is None or self.app.screen is not self:
+            return  # under a dialog nobody sees it, and drawing both is what costs most
+        state = training.state
+        before, self._seen = self._seen, state
+        if state is not before:
+            self._show_live(state)
+            if before is None or _page(before) != _page(state):
+                self._tell_story(training, state)
+        if state.running:
+            self.say_note(_("for {time}").format(time=duration(max(0.0, time.time() - state.since))))
+            self._watch_gpus()
+
+    def _tell_story(self, training: Training, state: State) -> None:
+        if state.running:
+            self.show([], self._running_choices(state), self._pointed())
+            return
+        self._watch_gpus(end=True)
+        training.told = True
+        if state.trouble is not None:
+            self._tell_trouble(state, state.trouble)
+        elif state.what is What.TRAINING:
+            self._tell_outcome(state)
+        else:
+            self._tell_done(state)
+
+    def _pointed(self) -> str:
+        """The choice that the pointer stands on: what comes meanwhile must not move it."""
+        current = self.choices.current
+        return current.id if current is not None else ""
+
+    def _running_choices(self, state: State) -> list[Choice]:
+        if state.stopping == "checkpoint":
+            return [
+                Choice("on", _("Let it go on after all"), verb=_("Go on")),
+                Choice("stop", _("Stop it now"), verb=_("Stop")),
+            ]
+        if state.stopping:
+            return [Choice("log", _("Show the log"), verb=_("Show"))]
+        hint = {
+            What.TRAINING: _("the training goes on meanwhile"),
+            What.FETCHING: _("the download goes on meanwhile"),
+        }.get(state.what, _("it goes on meanwhile"))
+        stop = {
+            What.REHEARSAL: _("Stop the rehearsal"),
+            What.TRAINING: _("Stop the training"),
+            What.FETCHING: _("Stop the download"),
+        }.get(state.what, _("Stop it"))
+        return [
+            Choice("ahead", _("To the last page"), hint, _("Go on")),
+            Choice("stop", stop, verb=_("Stop")),
+        ]
+
+    def _confirm_stop(self) -> None:
+        training = self.session.training
+        if training is None or not training.running:
+            return
+        state = training.state
+        choices = [Choice("", _("Let it go on"))]
+        if not training.lasting:
+            text = _("What runs in the container is ended. You can begin again at any time.")
+            if state.what is What.FETCHING:
+                text = _("What is here is kept, and the next download goes on with it.")
+            choices.append(Choice("now", _("Stop it")))
+        else:
+            text = _("A training goes on from its last checkpoint. There is none yet: stopped now, it begins anew.")
+            if state.checkpoint is not None:
+                text = _(
+                    "A training goes on from its last checkpoint, that is of step {n}. What it has learned since then"
+                    " is lost if you stop it now."
+                ).format(n=state.checkpoint.step)
+            if state.stopping != "checkpoint":
+                choices.append(
+                    Choice("checkpoint", _("Stop at the next checkpoint"), _("nothing is lost; may take a while"))
+                )
+            choices.append(Choice("now", _("Stop it now")))
+
+        def answered(choice: str | None) -> None:
+            if choice:
+                training.stop(choice)
+
+        self.app.push_screen(Dialog(self.session, _("Stop it?"), [Para(text)], choices), answered)
+
+    def _go_on(self) -> None:
+        if self.session.training is not None:
+            self.session.training.go_on()
+
+    def _watch_gpus(self, *, end: bool = False) -> None:
+        """Asks the driver every two seconds, in a thread, as long as something runs."""
+        if end or self._gpus is not None:
+            if end and self._gpus is not None:
+                self._gpus.leave()
+                self._gpus = None
+            return
+        host = self.session.host
+
+        def ask(emit: Emit, cancel: Cancel) -> None:
+            while True:
+                emit(host.gpus.readings())
+                if cancel.wait(GPU_SECONDS):
+                    return
+
+        def said(readings: object) -> None:
+            if isinstance(readings, tuple):
+                self.query_one(Live).gpus = tuple(gpu_line(reading) for reading in readings)
+
+        self._gpus = Job(
+            ask,
+            post=self.post_message,
+            returned=lambda _nothing: None,
+            failed=lambda trouble: self.session.note(str(trouble)),
+            said=said,
+        )
+
+    # --- after it
+
+    def _tell_trouble(self, state: State, trouble: Trouble) -> None:
+        if trouble.kind is Problem.CANCELLED:
+            text = {
+                What.FETCHING: _("The download was stopped. What is here is kept."),
+                What.REHEARSAL: _("The rehearsal was stopped."),
+            }.get(state.what, _("It was stopped."))
+            again = Choice("offer", _("What can be done here"), verb=_("Go there"))
+            self.show([Item(text, Status.INFO, style="bold")], [again, Choice("skip", _("Finish"))])
+            return
+        same = {What.REHEARSAL: "rehearse", What.FETCHING: "fetch", What.EVALUATION: "evaluate", What.SAYING: "say"}
+        choices = [
+            Choice(same.get(state.what, "offer"), _("Try again")),
+            Choice("offer", _("What can be done here"), verb=_("Go there")),
+            Choice("skip", _("Finish")),
+        ]
+        if trouble.kind in NO_CONTAINER:
+            choices.insert(0, Choice("container", _("To the container"), verb=_("Go there")))
+        self.show([*trouble_blocks(trouble), *_whole_log(state)], choices)
+        self._trouble = trouble
+
+    def _tell_outcome(self, state: State) -> None:
+        """How a training ended: well, stopped, or with a failure and its remedy."""
+        from wizard.services import train
+        from wizard.services.training import training_run
+
+        outcome: Outcome = state.result  # type: ignore[assignment]  # what ``train.train`` returns
+        job = outcome.job
+        checkpoint = [] if job is None else _checkpoint(outcome, job)
+        finish = Choice("next", _("Finish"))
+        if outcome.fine:
+            if not state.found or state.job is None or state.job.kind == "train":
+                text = _("The training is finished.")
+            else:
+                text = _("What ran in the container is finished.")
+            self.update(self.journey.finished(self.step))
+            self.show(
+                [Item(text, Status.OK, style="bold"), *checkpoint, Gap()],
+                [
+                    Choice("say", _("Say something"), _("a recording of yours, written down"), _("Say")),
+                    Choice("evaluate", _("Evaluate the model"), _("how many words it gets wrong")),
+                    finish,
+                ],
+            )
+            return
+        if state.stopping or outcome.failure is None or outcome.failure.id == "interrupted" or job is None:
+            self.show(
+                [Item(_("The training was stopped."), Status.INFO, style="bold"), *checkpoint, Gap()],
+                [
+                    Choice("retry", _("Go on with the training"), verb=_("Go on")),
+                    Choice("offer", _("What can be done here"), verb=_("Go there")),
+                    finish,
+                ],
+            )
+            return
+        trouble = training_run.failed(self.session.host, job, outcome)
+        choices = [
+            Choice("retry", _("Try again")),
+            Choice("log", _("Show the log"), verb=_("Show")),
+            Choice("offer", _("What can be done here"), verb=_("Go there")),
+            Choice("skip", _("Finish")),
+        ]
+        halved = train.again(job, half=True)[1]
+        if "half-batch" in outcome.failure.remedies and halved != train.again(job)[1]:
+            batch = halved[-1].partition("=")[2]
+            label = _("Try again with half the batch")
+            choices.insert(0, Choice("half", label, _("{n} recordings at a time").format(n=batch), _("Try again")))
+        self.show([*trouble_blocks(trouble), *checkpoint, *_whole_log(state), Gap()], choices)
+        self._trouble = trouble
+
+    def _tell_done(self, state: State) -> None:
+        finish = Choice("next", _("Finish"))
+        say = Choice("say", _("Say something"), _("a recording of yours, written down"), _("Say"))
+        offer = Choice("offer", _("What can be done here"), verb=_("Go there"))
+        if state.what is What.REHEARSAL:
+            self.update(self.journey.finished(self.step))
+            self.show(_rehearsed(state), [Choice("offer", _("Train on real data"), verb=_("Go on")), finish])
+        elif state.what is What.SAYING:
+            said: Said = state.result  # type: ignore[assignment]  # what ``after.transcribe`` returns
+            self.show(
+                [
+                    Para(_("The model has heard:"), "$foreground-muted"),
+                    Gap(),
+                    Para(said.transcript or _("nothing at all"), "bold", indent=2),
+                    Gap(),
+                    Para(_("The longer it was trained, the better it hears."), "$foreground-muted"),
+                ],
+                [replace(say, label=_("Say something else")), offer, finish],
+            )
+        elif state.what is What.EVALUATION:
+            wer = state.validation.wer if state.validation is not None else None
+            text = _("The model is evaluated.")
+            if wer is not None:
+                text = _("The model gets {n} % of the words wrong.").format(n=f"{100 * wer:.1f}")
+            about = _("It was measured on recordings that it has never learned from.")
+            self.show([Item(text, Status.OK, style="bold"), Gap(), Para(about)], [say, offer, finish])
+        else:
+            text = _("The data is here. The training can begin.")
+            self.show([Item(text, Status.OK, style="bold")], [Choice("offer", _("Go on")), finish])
+
+    def copyable(self) -> str:
+        job = self._seen.job if self._seen is not None else None
+        own = super().copyable()
+        return own if job is None else f"{own}\n{shell_line(job.argv)}\n{job.path('stdout.log')}".strip()
+
+    def action_log(self) -> None:
+        """The log of what runs here, or ran last; before that, what the wizard did."""
+        training = self.session.training
+        if training is None or training.state.job is None:
+            super().action_log()
+            return
+        from screens.training_log import TrainingLog
+
+        self.app.push_screen(TrainingLog(self.session, lambda: training.state.job))
+
+    def action_skip(self) -> None:
+        if self.session.training is not None and self.session.training.running:
+            self.next()
+        else:
+            super().action_skip()
+
+
+def _page(state: State) -> tuple[object, ...]:
+    """What the text and the choices depend on; ``Live`` shows the rest."""
+    return state.running, state.stopping
+
+
+def _data(outlook: Outlook) -> list[Block]:
+    """Whether the data for the training is here."""
+    rows = [(_("Configuration"), posixpath.basename(outlook.config))]
+    if outlook.ready:
+        rows.append((_("Data"), _("here, or not known to be missing")))
+    elif outlook.lacks is not None:
+        text = _("not here yet: {size} to fetch, which this page does for you")
+        rows.append((_("Data"), text.format(size=size(outlook.lacks.download))))
+    else:
+        rows.append((_("Data"), _("not here, and there is no room for it")))
+    if outlook.checkpoint is not None:
+        path, step = outlook.checkpoint
+        rows.append((_("Last checkpoint"), _("step {n}, {path}").format(n=step, path=path)))
+    return [Facts(rows)]
+
+
+def _whole_log(state: State) -> list[Block]:
+    if state.job is None:
+        return []
+    return [Gap(), Para(_("The whole log: {path}").format(path=state.job.path("stdout.log")), "$foreground-muted")]
+
+
+def _checkpoint(outcome: Outcome, job: ContainerJob) -> list[Block]:
+    """Where the newest checkpoint lies on this machine."""
+    from wizard.services import train
+
+    if outcome.checkpoint is None:
+        return [Gap(), Para(_("There is no checkpoint yet."))]
+    path, step = outcome.checkpoint
+    rows = [
+        (_("Last checkpoint"), _("step {n}").format(n=step)),
+        (_("On this computer"), train.on_host(job, posixpath.dirname(path))),
+    ]
+    return [Gap(), Facts(rows)]
+
+
+def _rehearsed(state: State) -> list[Block]:
+    done: Rehearsed = state.result  # type: ignore[assignment]  # what ``rehearsal.run`` returns
+    text = _("The rehearsal went well: this container can train, go on, evaluate and transcribe.")
+    blocks: list[Block] = [
+        Item(text, Status.OK, style="bold"),
+        Gap(),
+        Para(
+            _(
+                "It learned for {n} steps, went on from its own checkpoint, was measured, and wrote down recordings."
+                " After so few steps it hears nothing but noise; that is as it should be."
+            ).format(n=done.steps)
+        ),
+    ]
+    for wav, heard in list(done.transcripts.items())[:_SHOWN]:
+        text = _("{wav}: {heard}").format(wav=posixpath.basename(wav), heard=heard or "-")
+        blocks.append(Para(text, "$foreground-muted", indent=2))
+    return [*blocks, Gap()]
+
+
+def _about(config: Config) -> str:
+    """What a configuration needs."""
+    from wizard.knowledge import configs
+
+    data = configs.data()[config.data]
+    parts = [_(config.title), _("Data: {title}.").format(title=_(data.title))]
+    if data.download:
+        parts.append(_("{size} GB to download.").format(size=f"{data.download:g}"))
+    parts.append(_("Written for {n} GPUs.").format(n=config.gpus))
+    return " ".join(parts)
+
+
+def gpu_line(reading: GpuReading) -> str:
+    """What a GPU does now: ``GPU 0   97 % busy   4.9 of 6.0 GB   71 °C``."""
+    unknown = _("not known")
+    busy = _("{n} % busy").format(n=reading.use_percent) if reading.use_percent is not None else unknown
+    memory = unknown
+    if reading.memory_used is not None and reading.memory_total:
+        memory = _("{done} of {total}").format(done=size(reading.memory_used), total=size(reading.memory_total))
+    heat = _("{n} °C").format(n=reading.temperature) if reading.temperature is not None else unknown
+    return _("GPU {n}: {busy} · memory {memory} · {heat}").format(n=reading.index, busy=busy, memory=memory, heat=heat)
