@@ -93,6 +93,20 @@ def test_several_gpus_in_a_few_words() -> None:
     assert gpu_words(gpus[1:2]) == gpu_words(()) == ""
 
 
+def test_tensorboard_is_started_and_ended(ready: Keyboard) -> None:
+    ended = ready("train", "--tensorboard")
+    assert ended.code == 0
+    address = ended.line("[ok]    TensorBoard: ").rpartition(" ")[2]
+    assert f"ssh -N -L 6006:{address.removeprefix('http://').removesuffix('/')} mei@gpu-box" in ended.out
+    assert "train --stop tensorboard" in ended.err
+    again = ready("train", "--tensorboard", "--json", "--port", "6006").lines[-1]
+    assert (again["event"], again["running"], again["url"], again["port"]) == ("tensorboard", True, address, 6006)
+    assert again["logdir"] == "/data/OpenSeq2Seq/jasper_log_folder"
+    assert ready("train", "--stop", "tensorboard").line("[ok]") == "[ok]    TensorBoard was ended."
+    assert ready("train", "--stop", "tensorboard").out == "No TensorBoard runs in this container.\n"
+    assert ready("train", "--stop", "tensorboard", "--json").lines[-1]["running"] is False
+
+
 def test_nothing_to_stop(ready: Keyboard) -> None:
     ended = ready("train", "--stop", "now")
     assert (ended.code, ended.out) == (0, "No training runs in this container.\n")
@@ -106,6 +120,9 @@ def test_nothing_to_stop(ready: Keyboard) -> None:
         (["--name", "nobody"], "container-missing", 4),
         (["--name", "group-notebook"], "no-data-folder", 4),
         (["--rehearsal", "--detach"], "bad-input", 2),
+        (["--tensorboard", "mine"], "no-checkpoint", 4),
+        (["--tensorboard", "--name", "nobody"], "container-missing", 4),
+        (["--stop", "tensorboard", "--name", "nobody"], "container-missing", 4),
         (["--evaluate"], "training-data", 3),
         (["--say", "no.wav"], "file-missing", 4),
         (["--code", "/nowhere", "--rehearsal"], "code-unusable", 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 
 from tests.contract.conftest import sides, simulated
 from tests.support.web import serving
+from wizard.demo.machine import build as build_demo
 from wizard.host.downloads import WebDownloads
 from wizard.host.ports import Downloads, Files
 from wizard.host.real import build
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.machine import PathKind
+from wizard.services.training import place, tensorboard
 
 CONTENT = b"speech" * 100_000
 
@@ -73,3 +76,28 @@ def test_cancelled_before_the_end(desk: Desk) -> None:
         desk.fetch(cancel)
     assert caught.value.kind is Problem.CANCELLED
     assert desk.files.info(f"{desk.folder}/file").kind is PathKind.MISSING
+
+
+# --- knocking ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sides())
+def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Downloads, str]]:
+    """Something that answers, in spite of a proxy that would not."""
+    if request.param == "simulated":
+        host = build_demo("with-container", pace=0)
+        board = tensorboard.start(host, place.find(host, "openseq2seq"), "/data/log")
+        yield host.downloads, board.url
+        return
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with serving() as web:
+        web.files["/"] = b"here"
+        yield WebDownloads(), f"{web.url}/"
+
+
+def test_somebody_answers_or_nobody_does(door: tuple[Downloads, str]) -> None:
+    downloads, url = door
+    assert downloads.knock(url) == 200
+    nobody = re.sub(r":\d+/", ":1/", url)
+    assert downloads.knock(nobody) is None

@@ -74,6 +74,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             parser.error(_('"--" is only for the commands "shell" and "train"'))
     if options.command == "train" and (alone := _only_exported(options)):
         parser.error(_("{option} is only for --export").format(option=alone))
+    if options.command == "train" and options.port is not None and not options.tensorboard:
+        parser.error(_("{option} is only for {other}").format(option="--port", other="--tensorboard"))
     if options.lang:
         i18n.use(options.lang)
     return options
@@ -241,9 +243,12 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     what.add_argument("--say", metavar="FILE", help=_("let the last checkpoint write down a recording of yours"))
     what.add_argument("--tests", action="store_true", help=_("run OpenSeq2Seq's own tests"))
     what.add_argument(
+        "--tensorboard", action="store_true", help=_("start TensorBoard in the container, and say where it is")
+    )
+    what.add_argument(
         "--stop",
-        choices=("now", "checkpoint"),
-        help=_("stop the training that runs: now, or when the next checkpoint is written"),
+        choices=("now", "checkpoint", "tensorboard"),
+        help=_("stop the training that runs: now, or when the next checkpoint is written; or end TensorBoard"),
     )
     what.add_argument(
         "--export", choices=("slurm", "kubernetes"), help=_("write a job for this scheduler instead of training here")
@@ -251,6 +256,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train.add_argument(
         "--code", metavar="COPY", default="", help=_("a clone, mirror, archive or address of OpenSeq2Seq to use")
     )
+    train.add_argument("--port", metavar="N", type=_port, help=_("TensorBoard's port; without it, a free one"))
     train.set_defaults(words=())
     _add_export(train)
     _add_json(train)
@@ -324,6 +330,12 @@ def _rate(text: str) -> int:
     if rate < 1:
         raise argparse.ArgumentTypeError(_("not a speed: {text}. Examples: 5M, 500K.").format(text=text))
     return rate
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(_("not a port, a number from 1 to 65535: {text}").format(text=text))
+    return int(text)
 
 
 def _connections(text: str) -> int:

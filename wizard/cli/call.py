@@ -9,6 +9,7 @@ from typing import Any
 
 from wizard.cli.console import Console, ask, duration, size, tag
 from wizard.host.ports import Host
+from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line, Progress, Stalled, Started
 from wizard.model.finding import Evidence
@@ -33,6 +34,14 @@ class Call:
     options: Namespace
     console: Console
     cancel: Cancel
+
+
+def container_name(call: Call) -> str:
+    """The container that is meant: the one that is named, or that of the last walk through the wizard."""
+    from wizard.services import journey
+
+    before = journey.load(call.host)
+    return call.options.name or (before.name if before is not None else "") or DEFAULT_NAME
 
 
 def agreed(call: Call, question: str, subject: str) -> bool:

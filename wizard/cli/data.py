@@ -6,15 +6,12 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from wizard.cli.call import FINE, PERSON, PROBLEMS, Call, Narrator, agreed
+from wizard.cli.call import FINE, PERSON, PROBLEMS, Call, Narrator, agreed, container_name
 from wizard.cli.console import duration, pad, size, tag, width
 from wizard.knowledge import librispeech as knowledge
-from wizard.model.container import DEFAULT_NAME
 from wizard.model.finding import Status
 from wizard.model.i18n import N_, _, ngettext
-from wizard.model.journey import Journey
 from wizard.model.training.plan import DEFAULT_CONFIG
-from wizard.services import journey
 from wizard.services.data import check, configuration, converting, existing, librispeech, recordings
 from wizard.services.training import place
 from wizard.services.training.place import Place
@@ -37,10 +34,6 @@ def run(call: Call) -> int:
     return actions[call.options.action](call)
 
 
-def _name(call: Call) -> str:
-    return call.options.name or (journey.load(call.host) or Journey()).name or DEFAULT_NAME
-
-
 def _named(call: Call) -> tuple[str, ...]:
     """The container as it was typed, for commands that are to be typed next."""
     return ("--name", call.options.name) if call.options.name else ()
@@ -51,7 +44,7 @@ def _named(call: Call) -> tuple[str, ...]:
 
 def _list(call: Call) -> int:
     host, console = call.host, call.console
-    folder = converting.folder_of(host, _name(call))
+    folder = converting.folder_of(host, container_name(call))
     states = librispeech.states(host, folder)
     disk = host.files.disk(folder)
     if console.json:
@@ -99,7 +92,7 @@ def _begun(state: librispeech.PartState) -> str:
 def _fetch(call: Call) -> int:
     """Says what it takes, asks, and does it."""
     host, options, console = call.host, call.options, call.console
-    where = place.find(host, _name(call))
+    where = place.find(host, container_name(call))
     wanted = librispeech.plan(host, where.data, options.parts, keep=options.keep_archives)
     if console.json:
         console.event("plan", librispeech.plan_json(wanted))
@@ -164,7 +157,7 @@ def _say_training(call: Call, config: str) -> None:
 def _use(call: Call) -> int:
     """Says what was found, asks, and makes it ready. Exit code 1 when a part is not whole."""
     host, options, console = call.host, call.options, call.console
-    where = place.find(host, _name(call))
+    where = place.find(host, container_name(call))
     wanted = existing.plan(host, where, _typed(call, options.folder))
     if console.json:
         console.event("plan", existing.plan_json(wanted))
@@ -194,7 +187,7 @@ def _use(call: Call) -> int:
 def _add(call: Call) -> int:
     """Says what it would make of them, asks, and does it. Exit code 1 when some cannot be used."""
     host, options, console = call.host, call.options, call.console
-    where = place.find(host, _name(call))
+    where = place.find(host, container_name(call))
     wanted = recordings.plan(host, where.data, _typed(call, options.folder), options.called)
     if console.json:
         console.event("plan", recordings.plan_json(wanted))
@@ -252,7 +245,7 @@ def _typed(call: Call, folder: str) -> str:
 def _check(call: Call) -> int:
     """Exit code 1 when a training would stop at one of them."""
     host, console = call.host, call.console
-    data = converting.folder_of(host, _name(call))
+    data = converting.folder_of(host, container_name(call))
     typed = tuple(csv if csv.startswith("/data/") else _typed(call, csv) for csv in call.options.lists)
     narrator = Narrator(console)
     found = check.check(host, data, typed or check.everything(host, data), narrator, call.cancel)

@@ -7,15 +7,13 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, replace
 
-from wizard.cli.call import FINE, PROBLEMS, Call, Narrator
+from wizard.cli.call import FINE, PROBLEMS, Call, Narrator, container_name
 from wizard.cli.console import Console, tag
-from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
 from wizard.model.i18n import _
-from wizard.model.journey import Journey
 from wizard.model.machine import Gpu, GpuReading, GpuReport
-from wizard.services import account, image, image_fit, journey, smoke
+from wizard.services import account, image, image_fit, smoke
 from wizard.services.image_fit import Verdict
 
 _MARKS = {Verdict.YES: Status.OK, Verdict.NO: Status.ERROR, Verdict.UNKNOWN: Status.INFO}
@@ -78,7 +76,7 @@ def _check(call: Call, name: str, described: GpuReport | None, advice: image.Adv
 
 def _test(call: Call) -> int:
     host, console = call.host, call.console
-    name = call.options.name or (journey.load(host) or Journey()).name or DEFAULT_NAME
+    name = container_name(call)
     seen = smoke.run(host, name, Narrator(console), call.cancel)
     if console.json:
         console.document(smoke.to_json(seen))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shlex
 
-from wizard.cli.call import Call
-from wizard.model.container import DEFAULT_NAME
+from wizard.cli.call import Call, container_name
 from wizard.model.i18n import _
-from wizard.model.journey import Journey
-from wizard.services import journey, shell
+from wizard.services import shell
 
 
 def run(call: Call) -> int:
     """Returns the exit code of the shell or the command."""
     host = call.host
-    name = call.options.name or (journey.load(host) or Journey()).name or DEFAULT_NAME
+    name = container_name(call)
     interactive = host.terminal.is_interactive()
     plan = shell.prepare(host, name, call.options.words or None, tty=interactive)
     for note in plan.notes:

@@ -8,19 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wizard.cli.call import FINE, Call, Narrator
+from wizard.cli.call import FINE, Call, Narrator, container_name
 from wizard.cli.console import Console, duration, tag
 from wizard.host.ports import Host
-from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Trouble
 from wizard.model.event import Progress
 from wizard.model.finding import Status
 from wizard.model.i18n import _
-from wizard.model.journey import Journey
 from wizard.model.machine import ContainerInfo, GpuReading
 from wizard.model.training import events
 from wizard.model.training.plan import DEFAULT_CONFIG, Standing
-from wizard.services import journey
 from wizard.services.training import after, preflight, rehearsal, suite, training_run
 from wizard.services.training import place as places
 from wizard.services.training.place import readings
@@ -35,7 +32,11 @@ def run(call: Call) -> int:
         from wizard.cli import train_export
 
         return train_export.run(call)
-    name = options.name or (journey.load(call.host) or Journey()).name or DEFAULT_NAME
+    if options.tensorboard or options.stop == "tensorboard":
+        from wizard.cli import train_tensorboard
+
+        return train_tensorboard.run(call)
+    name = container_name(call)
     wanted = Wanted(options.config or DEFAULT_CONFIG, options.words, source=_absolute(options.code))
     narrator = TrainNarrator(console, call.host, name)
     try:

@@ -21,13 +21,22 @@ _FASTER = 8
 
 
 class SimDownloads:
-    """``Downloads``. ``pace`` is the seconds for a megabyte of an image."""
+    """``Downloads``. ``pace`` is the seconds for a megabyte of an image; ``serves`` tells whether a program in a
+    container answers at this address and port.
+    """
 
-    def __init__(self, tree: Tree, user: Identity, network: Network, pace: float) -> None:
+    def __init__(
+        self, tree: Tree, user: Identity, network: Network, pace: float, serves: Callable[[str, int], bool]
+    ) -> None:
         self._tree = tree
         self._user = user
         self._network = network
         self._pace = pace / _FASTER
+        self._serves = serves
+
+    def knock(self, url: str) -> int | None:
+        where = urlsplit(url)
+        return 200 if self._serves(where.hostname or "", where.port or 80) else None
 
     def fetch(
         self, url: str, path: str, *, size: int, md5: str, progress: Callable[[int], None], cancel: Cancel

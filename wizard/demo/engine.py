@@ -66,6 +66,11 @@ class SimEngine:
         """Whether a training uses the GPUs in one of the containers."""
         return self._jobs.computes()
 
+    def serves(self, address: str, port: int) -> bool:
+        """Whether a program in a container with this address answers at this port."""
+        boxes = [box for box in self._daemon.boxes.values() if box.info.running and self._told(box).address == address]
+        return any(port in self._jobs.ports(box) for box in boxes)
+
     # --- the daemon ---
 
     def endpoint(self) -> Endpoint:
@@ -183,12 +188,17 @@ class SimEngine:
 
     def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
         self.ping()
-        return tuple(box.info for box in self._daemon.boxes.values() if all or box.info.running)
+        return tuple(self._told(box) for box in self._daemon.boxes.values() if all or box.info.running)
 
     def container(self, name: str) -> ContainerInfo | None:
         self.ping()
         box = self._find(name)
-        return None if box is None else box.info
+        return None if box is None else self._told(box)
+
+    def _told(self, box: Box) -> ContainerInfo:
+        """What the engine tells of a container; an address it has only while it runs."""
+        place = list(self._daemon.boxes).index(box.info.id)
+        return replace(box.info, address=f"172.17.0.{place + 2}") if box.info.running else box.info
 
     def create(self, spec: ContainerSpec) -> str:
         self.ping()
@@ -260,6 +270,7 @@ class SimEngine:
         self.ping()
         box = self._box(container_id)
         if box.info.running:
+            self._jobs.lose(box)
             # Only ours listens to the polite request; a plain sleep has to be killed.
             self._finish(box, 0 if box.command == KEEP_ALIVE and timeout > 0 else _KILLED)
 

@@ -20,6 +20,7 @@ from wizard.demo.files import Node, Tree
 from wizard.demo.spec import Answer
 from wizard.model.container_job import ALIVE, LAUNCH, SIGNAL, STARTED
 from wizard.model.machine import PathKind
+from wizard.model.training.board import LOOK
 from wizard.model.training.plan import DEFAULT_CONFIG
 
 COMMIT = "8681d381ed404fde516e2c1b823de5a213c59aba"
@@ -74,6 +75,11 @@ class _Job:
     stopped: threading.Event = field(default_factory=threading.Event)
     alive: bool = True
 
+    @property
+    def serves(self) -> bool:
+        """Whether it goes on until it is stopped."""
+        return self.command[0] == "tensorboard"
+
 
 class SimJobs:
     """The jobs of one simulated engine. ``pace`` is the seconds that a megabyte of a pull takes."""
@@ -98,6 +104,11 @@ class SimJobs:
             return Answer(stdout=json.dumps(self._look(box)) + "\n")
         if words[:2] == ("sh", "-c") and "runpy" in " ".join(words):
             return Answer(stdout="\n" + json.dumps(self._config(box, words[-1])) + "\n")
+        if words == ("sh", "-c", LOOK):
+            if "tensorflow" not in box.info.image:
+                return Answer(returncode=127)
+            rows = (f"   {n}: 00000000:{port:04X} 00000000:0000 0A 0 0\n" for n, port in enumerate(self.ports(box)))
+            return Answer(stdout="".join(rows))
         if words[:1] == ("mv",) and self._moved(box, words[-2], words[-1]):
             return Answer()
         return None
@@ -106,6 +117,19 @@ class SimJobs:
         """Whether a training runs in one of the containers."""
         with self._lock:
             return any(job.alive and "run.py" in job.command for job in self._jobs.values())
+
+    def lose(self, box: Box) -> None:
+        """The container stops, and its jobs go with it."""
+        for job in self._jobs.values():
+            job.alive = job.alive and job.box is not box
+
+    def ports(self, box: Box) -> tuple[int, ...]:
+        """The ports at which TensorBoard answers in a container."""
+        with self._lock:
+            boards = [job for job in self._jobs.values() if job.alive and job.box is box and job.serves]
+        return tuple(
+            int(word.partition("=")[2]) for job in boards for word in job.command if word.startswith("--port=")
+        )
 
     def launch(self, box: Box, argv: tuple[str, ...]) -> Answer | None:
         """Starts a job if that is what ``argv`` asks for; what the launch prints."""
@@ -184,18 +208,26 @@ class SimJobs:
         for line, pause in self._lines(job, cwd, command):
             if pause and self._pace:
                 job.stopped.wait(pause * self._pace * STEP)
-            if not job.box.info.running:
-                job.alive = False
+            if self._gone(job):
                 return
             if job.stopped.is_set():
                 break
             self._tree.nodes[out].data += f"{line}\n".encode()
+        while job.serves and not self._gone(job) and not job.stopped.wait(0.1):
+            pass
+        if self._gone(job):
+            return
         code = 0
         if job.stopped.is_set():
             self._put(f"{job.folder}/stderr.log", "Traceback (most recent call last):\nKeyboardInterrupt\n")
             code = 1
         job.alive = False
         self._put(f"{job.folder}/exit", f"{code}\n")
+
+    def _gone(self, job: _Job) -> bool:
+        """Whether its container has stopped, though it may run again by now."""
+        job.alive = job.alive and job.box.info.running
+        return not job.alive
 
     def _lines(self, job: _Job, cwd: str, command: tuple[str, ...]) -> Iterator[tuple[str, float]]:
         said = " ".join(command)

@@ -33,6 +33,7 @@ _PIECE = 256 * 1024
 _ARRIVING = 16 * 1024
 """Small, so that little is lost when a connection falls silent."""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_KNOCK_SECONDS = 2.0
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 """Answers that may be another one in a while."""
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0)
@@ -65,6 +66,20 @@ class WebDownloads:
             sync_folder(Path(path).parent)
         except OSError as error:
             raise typed(error, path) from error
+
+    def knock(self, url: str) -> int | None:
+        """See ``ports.Downloads``."""
+        import http.client
+
+        where = urlsplit(url)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_KNOCK_SECONDS)
+        try:
+            connection.request("GET", where.path or "/", headers={"User-Agent": "s2s-wizard"})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
     def _complete(
         self,

@@ -434,6 +434,11 @@ class Downloads(Protocol):
         ``CANCELLED``.
         """
 
+    def knock(self, url: str) -> int | None:
+        """The HTTP status with which a server on this machine or in one of its containers answers; None where none does
+        within two seconds. No proxy is asked. Raises nothing.
+        """
+
 
 class KeyStore(Protocol):
     """Where the API key lies. No method takes longer than five seconds or prompts on the terminal."""

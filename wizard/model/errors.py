@@ -152,6 +152,11 @@ class Problem(str, Enum):
     """another training runs on the same GPU"""
     TRAINING_FAILED = "training-failed"
     NO_CHECKPOINT = "no-checkpoint"
+    BOARD_MISSING = "tensorboard-missing"
+    BOARD_FAILED = "tensorboard-failed"
+    BOARD_UNREACHABLE = "tensorboard-unreachable"
+    """it runs in the container, and this machine does not reach the container's network"""
+    PORT_TAKEN = "port-taken"
     # the user's side
     BAD_INPUT = "bad-input"
     NO_TERMINAL = "no-terminal"

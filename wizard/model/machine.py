@@ -272,6 +272,9 @@ class ContainerInfo:
     restart_policy: str = ""
     created: str = ""
     """when it was made, ISO 8601"""
+    address: str = ""
+    """where this machine finds the programs in it: its own address in Docker's network while it runs, the loopback
+    address of this machine where it shares its network, "" without a network"""
 
     @property
     def running(self) -> bool:

@@ -363,6 +363,25 @@ _WORDS: dict[Problem, _Words] = {
         N_("Train first; the first checkpoint is there when the training has begun."),
         about=N_("There is no checkpoint in {subject}."),
     ),
+    Problem.BOARD_MISSING: _Words(
+        N_("There is no TensorBoard in the container."),
+        N_("NVIDIA's TensorFlow images have it: make a container from one of them, or install it in the container."),
+        about=N_("There is no TensorBoard in the container's image {subject}."),
+    ),
+    Problem.BOARD_FAILED: _Words(
+        N_("TensorBoard could not be started."),
+        N_("Its last lines stand below; they usually name the reason."),
+    ),
+    Problem.BOARD_UNREACHABLE: _Words(
+        N_("TensorBoard could be started, but this machine does not reach the container's network."),
+        N_("So it is with Docker without root rights, with Docker Desktop, and with Docker on another machine."),
+        about=N_('TensorBoard could be started, but this machine does not reach the network of "{subject}".'),
+    ),
+    Problem.PORT_TAKEN: _Words(
+        N_("Another program uses this port in the container."),
+        N_("Choose another one with --port, or leave it out: then a free one is found."),
+        about=N_("Another program uses the port {subject} in the container."),
+    ),
     Problem.CONTAINER_EXITED: _Words(
         N_("The container started and then stopped at once."),
         N_("Its last lines stand below; they usually name the reason."),

@@ -108,7 +108,17 @@ def container_info(raw: Mapping[str, Any]) -> ContainerInfo:
         auto_remove=bool(host.get("AutoRemove")),
         restart_policy=str((host.get("RestartPolicy") or {}).get("Name") or ""),
         created=str(raw.get("Created") or ""),
+        address=_address(raw),
     )
+
+
+def _address(raw: Mapping[str, Any]) -> str:
+    """The container's address. Docker has left out the one of the usual network at the top level since 29."""
+    if (raw.get("HostConfig") or {}).get("NetworkMode") == "host":
+        return "127.0.0.1" if (raw.get("State") or {}).get("Running") else ""
+    networks = ((raw.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    found = [str((network or {}).get(key) or "") for key in ("IPAddress", "GlobalIPv6Address") for network in networks]
+    return next((address for address in found if address), "")
 
 
 def host_config(client: Any, spec: ContainerSpec) -> Any:

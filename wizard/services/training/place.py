@@ -36,6 +36,12 @@ class Place:
         return posixpath.normpath(posixpath.join(DATA_TARGET, relative))
 
 
+def of(container: ContainerInfo) -> Place | None:
+    """A container as it is, running or not; None for one without a data folder."""
+    data = next((mount.source for mount in container.mounts if mount.target == DATA_TARGET), "")
+    return Place(container, posixpath.normpath(data)) if data else None
+
+
 def gpus(container: ContainerInfo) -> GpuChoice:
     """The GPUs that the container was made with: all, where that is not known."""
     try:

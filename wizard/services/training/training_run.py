@@ -145,7 +145,7 @@ def find(host: Host, name: str) -> Job | None:
     found = host.engine.container(name)
     if found is None:
         raise Trouble(Problem.CONTAINER_MISSING, subject=name)
-    place = _as_it_is(found)
+    place = places.of(found)
     return running_in(host, place) if place is not None and found.running else None
 
 
@@ -166,18 +166,13 @@ def running_in(host: Host, place: Place) -> Job | None:
 def check_free(host: Host, wanted: ContainerInfo) -> None:
     """Whether no other training of ours uses the same GPU. Raises ``TRAINING_RUNS``."""
     for other in host.engine.containers():
-        place = _as_it_is(other)
+        place = places.of(other)
         if LABEL not in other.labels or place is None or not _share(wanted, other):
             continue
         running = running_in(host, place)
         if running is not None:
             subject = _("{id} in the container {name}").format(id=running.id, name=other.name)
             raise Trouble(Problem.TRAINING_RUNS, subject=subject)
-
-
-def _as_it_is(found: ContainerInfo) -> Place | None:
-    data = next((mount.source for mount in found.mounts if mount.target == DATA_TARGET), "")
-    return Place(found, posixpath.normpath(data)) if data else None
 
 
 def _share(one: ContainerInfo, other: ContainerInfo) -> bool:
