@@ -79,7 +79,6 @@ def job(tmp_path: Path) -> TrainingJob:
         name="train",
         gpus_per_node=0,
         shm=2**26,
-        memlock=False,  # an engine inside a container may not allow it
     )
 
 

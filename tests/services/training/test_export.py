@@ -46,7 +46,7 @@ KUBERNETES = (
 )
 SLURM = (
     (JOB, Scheduler.SLURM_DOCKER),
-    (replace(JOB, gpus_per_node=0, memlock=False), Scheduler.SLURM_DOCKER),
+    (replace(JOB, gpus_per_node=0), Scheduler.SLURM_DOCKER),
     (replace(JOB, gpus_per_node=8, seconds=90061, queue="gpu"), Scheduler.SLURM_DOCKER),
     (JOB, Scheduler.SLURM_PYXIS),
     (replace(JOB, nodes=2, gpus_per_node=4, seconds=90061, queue="gpu"), Scheduler.SLURM_PYXIS),
@@ -240,11 +240,14 @@ def test_what_slurm_is_asked_for() -> None:
     assert set(directives(text(*SLURM[1]))) == {"job-name", "nodes", "ntasks", "output", "open-mode", "requeue"}
 
 
-def called(said: str, program: str, tmp_path: Path, **variables: str) -> list[str]:
-    """What a job script gives to ``program``, which is a stand-in here, as are the folders of the node."""
+def called(said: str, program: str, tmp_path: Path, refuses: str = "", **variables: str) -> list[str]:
+    """What a job script gives to ``program`` in the end, a stand-in that fails with the option ``refuses``."""
     fake = tmp_path / "bin" / program
     fake.parent.mkdir(exist_ok=True)
-    fake.write_text(f'#!/bin/sh\n[ "$1" = rm ] || printf "%s\\0" "$@" >{tmp_path}/argv\n')
+    fake.write_text(
+        f'#!/bin/sh\n[ "$1" != rm ] || exit 0\nfor word; do [ "$word" != "{refuses}" ] || exit 125; done\n'
+        f'printf "%s\\0" "$@" >{tmp_path}/argv\n'
+    )
     fake.chmod(0o755)
     subprocess.run(
         ["bash", "-c", said], check=True, cwd=tmp_path, env={"PATH": f"{fake.parent}:/usr/bin:/bin", **variables}
@@ -259,7 +262,7 @@ def test_what_docker_is_given(tmp_path: Path) -> None:
     assert argv[:place] == [
         *("run", "--rm", "--name", "openseq2seq-7", "--gpus", '"device=2,5"'),
         *("--env", "NVIDIA_DRIVER_CAPABILITIES=compute,utility", "--shm-size", "1024m"),
-        *("--ulimit", "memlock=-1", "--ulimit", "stack=67108864"),
+        *("--ulimit=memlock=-1", "--ulimit", "stack=67108864"),
         *("--mount", "type=bind,source=/mnt/shared data,target=/data", "--env", "PYTHONUNBUFFERED=1"),
         *("--env", "OMPI_MCA_btl_vader_single_copy_mechanism=none"),
     ]
@@ -269,6 +272,16 @@ def test_what_docker_is_given(tmp_path: Path) -> None:
         *("train", "/data/OpenSeq2Seq", "/data/jasper_log_folder"),
         *("mpiexec", "-np", "2", "--allow-run-as-root", *job.program),
     ]
+
+
+def test_a_docker_that_refuses_to_lock_memory_is_not_asked_for_it(tmp_path: Path) -> None:
+    said = text(JOB, Scheduler.SLURM_DOCKER)
+    given = {"SLURM_JOB_ID": "7", "SLURM_JOB_GPUS": "0"}
+    argv = called(said, "docker", tmp_path, refuses="--ulimit=memlock=-1", **given)
+    assert "--ulimit=memlock=-1" not in argv
+    assert "" not in argv
+    everything = called(said, "docker", tmp_path, **given)
+    assert [word for word in everything if word != "--ulimit=memlock=-1"] == argv
 
 
 def test_what_pyxis_is_given(tmp_path: Path) -> None:
@@ -395,6 +408,35 @@ class TestTheLogFolderDecides:
         assert (done.returncode, done.stdout) == (0, "run.py|a b|--continue_learning|")
         assert "model.ckpt-12" in done.stderr
         assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("new logs")) == ["new logs"]
+
+    @pytest.mark.parametrize(
+        ("commands", "same"),
+        [
+            ((), True),
+            (("run.py --config_file=/data/my configs/a b.py --mode=train_eval --enable_logs",), True),
+            (("run.py --config_file=x.py --mode=train", "run.py --mode train --config_file other/a b.py"), True),
+            (("run.py --config_file=a b.py --mode=train", "run.py --config_file=x.py --mode=eval"), True),
+            (("run.py --config_file=example_configs/x.py --mode=train_eval --enable_logs",), False),
+            (("run.py --config_file=x/aa b.py --mode=train_eval",), False),
+            (("run.py --config_file=a b.py --mode=train", "run.py --config_file=c.py --mode=train"), False),
+        ],
+    )
+    def test_a_checkpoint_of_another_configuration_is_left_alone(
+        self, shell: str, clone: Path, tmp_path: Path, commands: tuple[str, ...], same: bool
+    ) -> None:
+        logs = tmp_path / "new logs"
+        self.checkpoint(logs, "model.ckpt-12")
+        for day, command in enumerate(commands):
+            (logs / f"cmd-args_2026-11-0{day + 1}_10-00-00.log").write_text(command)
+        argv = ("printf", "%s|", "run.py", "--config_file=example_configs/a b.py", "--mode=train_eval")
+        done = self.run(shell, clone, logs, *argv)
+        if same:
+            assert done.stdout == "run.py|--config_file=example_configs/a b.py|--mode=train_eval|--continue_learning|"
+        else:
+            assert (done.returncode, done.stdout) == (2, "")
+            assert "--logdir" in done.stderr
+            assert commands[-1] in done.stderr
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith("new logs")] == ["new logs"]
 
     @pytest.mark.parametrize("index", [False, None])
     def test_files_without_a_checkpoint_are_moved_aside(

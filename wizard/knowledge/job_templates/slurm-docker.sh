@@ -22,11 +22,16 @@ container=@NAME@-$SLURM_JOB_ID
 trap 'docker rm --force "$container" >/dev/null 2>&1; exit 143' TERM INT
 docker rm --force "$container" >/dev/null 2>&1 || : # left by a run of this job that could not tidy up
 
+# A Docker that may not raise limits itself refuses the container: one that does nothing tells.
+memlock=--ulimit=memlock=-1
+docker run --rm --name "$container" "$memlock" --entrypoint true @IMAGE@ &
+wait $! || { echo "Docker here does not allow unlimited locked memory: the training runs without it." >&2; memlock=; }
+
 docker run --rm --name "$container" \
   --gpus "\"device=$SLURM_JOB_GPUS\"" --env NVIDIA_DRIVER_CAPABILITIES=compute,utility \@?GPUS@
   --env NVIDIA_VISIBLE_DEVICES=@WITHOUT_GPUS@ \
   --shm-size @SHM@ \
-  --ulimit memlock=@MEMLOCK@ \
+  ${memlock:+"$memlock"} \
   --ulimit stack=@STACK@ \
   --mount type=bind,source=@DATA@,target=@TARGET@ \
   --env PYTHONUNBUFFERED=1 \

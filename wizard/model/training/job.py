@@ -42,7 +42,6 @@ class TrainingJob:
     processes there are, and whether the training is continued, is the job's to say. The clone ``code`` and ``logdir``
     lie under /data. ``seconds`` is the time limit, None for the scheduler's own. ``queue`` is Slurm's partition, or
     Kueue's queue; ``pull_secret`` the name of the Kubernetes secret with the registry's credentials. ``shm`` are bytes.
-    ``memlock`` asks Docker for unlimited locked memory.
     """
 
     image: ImageReference
@@ -58,7 +57,6 @@ class TrainingJob:
     claim: str = ""
     pull_secret: str = ""
     shm: int = DEFAULT_SHM
-    memlock: bool = True
 
     @property
     def ranks(self) -> int:

@@ -85,7 +85,6 @@ def text(job: TrainingJob, scheduler: Scheduler) -> str:
         | {
             "COMMAND": job.on_one_node,
             "SHM": f"{job.shm // 2**20}m",
-            "MEMLOCK": -1 if job.memlock else None,
             "STACK": STACK,
             "WITHOUT_GPUS": None if job.gpus_per_node else "void",
         },
