@@ -85,6 +85,26 @@ def test_any_checkpoint_file_is_read_without_a_crash(text: str) -> None:
     assert newest is None or newest[1] >= 0
 
 
+@pytest.mark.parametrize(
+    ("command", "config"),
+    [
+        ("run.py --config_file=a/b.py --mode=train_eval --enable_logs", "a/b.py"),
+        ("run.py --mode train --config_file /data/my configs/b.py", "/data/my configs/b.py"),
+        ("run.py --mode=train_eval --config_file=b.py\n", "b.py"),
+        ("run.py --config_file=a/b.py --mode=eval", ""),
+        ("run.py --mode=train", ""),
+        ("", ""),
+    ],
+)
+def test_the_configuration_that_a_command_trains_with(command: str, config: str) -> None:
+    assert plan.trained_with(command) == config
+
+
+def test_which_files_keep_a_command() -> None:
+    assert plan.is_command("cmd-args_2026-11-22_15-06-01.log")
+    assert not plan.is_command("stdout_2026-11-22_15-06-01.log")
+
+
 # --- the command ---
 
 

@@ -278,6 +278,8 @@ class SimJobs:
         values = dict(word.removeprefix("--").partition("=")[::2] for word in command if word.startswith("--"))
         options = {**{name: str(value) for name, value in _SCALARS.items()}, **values}
         logdir = self._outside(box, posixpath.join(cwd, options["logdir"]))
+        kept = sum(path.startswith(f"{logdir}/cmd-args_") for path in self._tree.nodes)
+        self._put(f"{logdir}/cmd-args_2026-11-22_15-06-{kept:02d}.log", " ".join(command[command.index("run.py") :]))
         mode = options.get("mode", "train_eval")
         files = self._config(box, options["config_file"])["files"]
         listed = files["train" if mode.startswith("train") else mode] if isinstance(files, dict) else []

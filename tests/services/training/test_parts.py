@@ -315,6 +315,18 @@ def test_a_log_folder_with_the_training_of_another_configuration(bench: Bench) -
     assert check(bench, "--logdir=/data/mine", config="quartznet15x5_LibriSpeech").logdir == "/data/mine"
 
 
+def test_a_training_by_hand_counts_like_our_own(bench: Bench) -> None:
+    bench.furnish()
+    checkpoint(bench, 100)
+    folder = "OpenSeq2Seq/jasper_log_folder/cmd-args_2026-11-2"
+    bench.write(f"{folder}1_09-00-00.log", f"run.py --config_file={MINI} --mode=train_eval --enable_logs")
+    bench.write(f"{folder}2_09-00-00.log", "run.py --config_file=example_configs/w2l_large.py --mode=train")
+    bench.write(f"{folder}3_09-00-00.log", f"run.py --config_file={MINI} --mode=eval --enable_logs")
+    assert "example_configs/w2l_large.py" in refused(bench).hint
+    bench.write(f"{folder}4_09-00-00.log", f"run.py --config_file={MINI} --mode=train --enable_logs")
+    assert check(bench).folder.standing is Standing.RESUME
+
+
 def test_a_full_disk_is_said_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.furnish()
     monkeypatch.setattr(preflight, "SMALLEST_DISK", 10**15)

@@ -28,6 +28,9 @@ UNBUFFERED = ("PYTHONUNBUFFERED", "1")
 Value = int | float | str | bool
 """The kinds of values that ``run.py`` takes on the command line."""
 
+_COMMAND = re.compile(r"cmd-args_[\d_-]+\.log")
+_TRAINS = re.compile(r"--mode[= ]train")
+_CONFIG_FILE = re.compile(r"--config_file[= ](?P<path>.+?)(?= --|\s*$)")
 _CHECKPOINT = re.compile(r'^model_checkpoint_path:\s*"(?P<path>[^"\n]+?-(?P<step>\d{1,12}))"\s*$', re.MULTILINE)
 
 
@@ -111,6 +114,17 @@ def log_folder(
     done = total_steps is not None and step >= total_steps
     where = posixpath.join(checkpoints(path, enable_logs=enable_logs), name)
     return LogFolder(path, Standing.FINISHED if done else Standing.RESUME, step, where)
+
+
+def is_command(name: str) -> bool:
+    """Whether a file of this name in a log folder holds the command of a run: ``--enable_logs`` keeps each of them."""
+    return _COMMAND.fullmatch(name) is not None
+
+
+def trained_with(command: str) -> str:
+    """The configuration that a command of ``run.py`` trains with; "" for one that does not train."""
+    config = _CONFIG_FILE.search(command) if _TRAINS.search(command) else None
+    return config["path"] if config else ""
 
 
 # --- the command -------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from wizard.model.training.data_check import Audio, Rules
 from wizard.model.training.plan import DEFAULT_CONFIG, LogFolder, Refusal, Run, Value
 from wizard.model.training.settings import Settings
 from wizard.services.training import code, dependencies, inside
-from wizard.services.training import job as jobs
 from wizard.services.training import place as places
 from wizard.services.training.code import Code
 from wizard.services.training.dependencies import Inside
@@ -499,10 +498,18 @@ def log_folder(host: Host, place: Place, logdir: str, total_steps: int | None) -
 
 def _check_same(host: Host, place: Place, config: Config, logdir: str) -> None:
     """Several configurations name the same log folder; one cannot go on from the checkpoint of another."""
-    trained = [job for job in jobs.all_of(host, place) if job.facts.get("mode", "").startswith("train")]
-    owner = next((job.facts["config"] for job in reversed(trained) if job.facts["logdir"] == logdir), "")
+    owner = _trained_with(host, place.outside(logdir))
     if owner and posixpath.basename(owner) != posixpath.basename(config.path):
         name = posixpath.basename(config.path).removesuffix(".py")
         hint = _("The log folder {path} holds a training of {other}. Give this one its own: -- --logdir={folder}")
         hint = hint.format(path=logdir, other=owner, folder=posixpath.join(DATA_TARGET, name))
         raise Trouble(Problem.CONFIG_UNUSABLE, subject=config.path, hint=hint)
+
+
+def _trained_with(host: Host, folder: str) -> str:
+    """The configuration of the newest training in a log folder, whoever began it; "" where nothing tells."""
+    for name in sorted((name for name in host.files.names(folder) if plan.is_command(name)), reverse=True):
+        said = host.files.after(posixpath.join(folder, name), 0, _LINES).decode(errors="replace")
+        if config := plan.trained_with(said):
+            return config
+    return ""
