@@ -40,8 +40,8 @@ PINS: Mapping[str, str] = {
 """Module -> what pip is asked for. tqdm and sox are for the import of data; sox from 1.5 on needs a newer Python, and
 1.3.7 is the last that comes as a wheel for every Python 3. The others are those of OpenSeq2Seq's requirements.txt.
 """
-_NEWER: Mapping[str, str] = {"pandas": "pandas==1.0.5", "matplotlib": "matplotlib==3.2.2"}
-"""For Python 3.8, which the pinned ones of 2018 do not know."""
+_NEWER: Mapping[str, str] = {"pandas": "pandas==1.0.5", "matplotlib": "matplotlib==3.2.2", "joblib": "joblib==0.14.1"}
+"""For Python 3.8, which the pinned ones of 2018 and 2019 do not know."""
 _BESIDE: Mapping[str, tuple[str, ...]] = {
     "librosa": ("numba<0.50", "llvmlite<0.33"),
     "resampy": ("numba<0.50", "llvmlite<0.33"),
