@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from wizard.services import background, image, pull
 
 Sit = Callable[[str], Keyboard]
 FITTING = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
+OLD = "nvcr.io/nvidia/tensorflow:18.07-py3"
 PRIVATE = "nvcr.io/example-org/private:1.0"
 
 
@@ -195,6 +198,114 @@ def test_who_says_so_beforehand_is_not_asked(at: Sit, monkeypatch: pytest.Monkey
     monkeypatch.setattr("wizard.cli.pull.ask", lambda _question: pytest.fail("was asked"))
     assert keyboard("pull", *words).code == 0
     assert keyboard("pull").code == 0, "of an image that is here, nothing is asked"
+
+
+def test_that_an_image_does_not_fit_is_said_before_the_question(at: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = at("healthy")
+    said: list[str] = []
+
+    def asked(_question: str) -> bool:
+        said.append(keyboard.capsys.readouterr().err)
+        return False
+
+    monkeypatch.setattr("wizard.cli.pull.ask", asked)
+    assert keyboard("pull", OLD).code == 3
+    assert said[0].count("does not fit this machine") == 1
+
+
+@pytest.mark.parametrize("words", [("--yes",), ("--json",), ("--yes", "--via", "engine"), ("--detach",)])
+def test_that_an_image_does_not_fit_is_said_once_beside_the_pull(at: Sit, words: tuple[str, ...]) -> None:
+    keyboard = at("healthy")
+    for _time in range(2):  # the second time it is here already
+        ended = keyboard("pull", OLD, *words)
+        assert (ended.code, ended.err.count("does not fit this machine")) == (0, 1)
+
+
+def test_it_is_said_of_an_image_that_cannot_be_pulled_too(at: Sit) -> None:
+    ended = at("no-docker")("pull", OLD, "--yes")
+    assert (ended.code, ended.err.count("does not fit this machine")) == (4, 1)
+
+
+def test_whether_it_fits_is_not_asked_before_the_pull_has_begun(at: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = at("healthy")
+    order: list[str] = []
+
+    def noted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: object) -> Any:
+            order.append(name)
+            return work(*given)
+
+        return call
+
+    monkeypatch.setattr(keyboard.host.gpus, "report", noted("driver", keyboard.host.gpus.report))
+    monkeypatch.setattr(keyboard.host.engine, "pull", noted("pull", keyboard.host.engine.pull))
+    assert keyboard("pull", OLD, "--yes", "--via", "engine").code == 0
+    assert order == ["pull", "driver"]
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+class Attended:
+    """Somebody at a terminal who presses Ctrl-C during a pull: once for each of ``answers``, what is typed at the
+    question; None is Ctrl-C again.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, via: str, answers: tuple[bool | None, ...]) -> None:
+        self.questions: list[str] = []
+        self._via, self._answers = via, answers
+        self._at_the_question: object = None
+        self._answered = threading.Semaphore(0)
+        monkeypatch.setattr("wizard.cli.pull.can_ask", lambda: True)
+        monkeypatch.setattr("wizard.cli.pull.ask", self.ask)
+        monkeypatch.setattr(pull, "run", self.run)
+
+    def ask(self, question: str, is_over: Callable[[], bool]) -> bool | None:
+        answer = self._answers[len(self.questions)]
+        self.questions.append(question)
+        assert not is_over(), "the pull goes on meanwhile"
+        self._at_the_question = signal.getsignal(signal.SIGINT)
+        self._answered.release()
+        if answer is None:
+            signal.raise_signal(signal.SIGINT)
+        return answer
+
+    def run(self, _host: Host, name: str, _key: object, emit: Emit, cancel: Cancel, *, way: pull.Way) -> pull.Pulled:
+        emit(PullPlan(1000, 0, 2, via=self._via))
+        emit(Progress(250, 1000, "bytes", "half"))
+        for _answer in self._answers:
+            while signal.getsignal(signal.SIGINT) == self._at_the_question:
+                cancel.wait(0.01)  # until the question has gone
+            os.kill(os.getpid(), signal.SIGINT)
+            while not self._answered.acquire(timeout=0.02):
+                cancel.check()
+        if self._answers[-1] is not False:
+            assert cancel.wait(30)
+        cancel.check()
+        return pull.Pulled(name, "sha256:1", "sha256:2", already=False)
+
+
+@pytest.mark.parametrize("words", [("--yes",), ("--json",)])
+@pytest.mark.parametrize(
+    ("answers", "code"), [((False,), 0), ((True,), 130), ((None,), 130), ((False, True), 130), ((False, None), 130)]
+)
+def test_ctrl_c_asks_before_a_pull_is_lost(
+    at: Sit, monkeypatch: pytest.MonkeyPatch, answers: tuple[bool | None, ...], code: int, words: tuple[str, ...]
+) -> None:
+    attended = Attended(monkeypatch, "engine", answers)
+    before = signal.getsignal(signal.SIGINT)
+    ended = at("healthy")("pull", FITTING, *words)
+    assert ended.code == code
+    assert len(attended.questions) == len(answers)
+    assert all("starts again from zero" in question for question in attended.questions)
+    assert ("interrupted" in ended.err) == (code == 130)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_ctrl_c_ends_at_once_what_loses_nothing(at: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, "download", (None,))
+    assert at("healthy")("pull", FITTING, "--yes").code == 130
+    assert attended.questions == []
 
 
 class Waiting:

@@ -217,6 +217,39 @@ def test_a_pull_that_is_interrupted_ends_the_download(
         client.close()
 
 
+def test_ctrl_c_at_a_terminal_asks_before_a_pull_by_docker_is_lost(
+    wizard: Program, ngc: NgcLike, engine: PrivateEngine
+) -> None:
+    image = ngc.push_busybox("nvidia/cli-asked", extra=(30_000_000,)).image
+    ngc.throttle(1_000_000)
+    child = pexpect.spawn(
+        PROGRAM,
+        ["pull", image, "--via", "engine", "--yes"],
+        env={**wizard.environ, "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    child.expect("MB of")
+    child.sendintr()
+    child.expect_exact("starts again from zero")
+    child.expect_exact("Stop the download? [y/N] ")
+    child.sendline("")
+    child.expect("MB of")  # it goes on
+    child.sendintr()
+    child.expect_exact("Stop the download? [y/N] ")
+    child.sendintr()
+    child.expect_exact("s2s-wizard: interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    ngc.throttle(None)
+    client = engine.client()
+    try:
+        assert client.images(image) == []
+    finally:
+        client.close()
+
+
 # --- the container and the shell ---------------------------------------------------------------------------------
 
 

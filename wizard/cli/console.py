@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import sys
 import unicodedata
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 from wizard.model.finding import Evidence, Status
 from wizard.model.fix import StepState
 from wizard.model.i18n import _
-from wizard.model.machine import HostInfo
+
+if TYPE_CHECKING:
+    from wizard.model.machine import HostInfo
 
 PROGRAM = "s2s-wizard"
 SCHEMA_VERSION = 1
@@ -47,6 +51,7 @@ _STATES = {
 }
 _NEVER_FIRST = "，。：；、？！）》”"
 """Chinese punctuation that does not begin a line."""
+_LOOK_SECONDS = 0.1
 TAG_WIDTH = max(map(len, _TAGS.values()))
 
 
@@ -191,12 +196,23 @@ def is_terminal(stream: IO[str] | None) -> bool:
         return False
 
 
-def ask(question: str) -> bool | None:
-    """A yes-or-no question on the user's terminal; No is what Enter gives. None where there is no terminal."""
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+def can_ask() -> bool:
+    """Whether there is a terminal for questions and answers."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def ask(question: str, is_over: Callable[[], bool] | None = None) -> bool | None:
+    """A yes-or-no question on the user's terminal; No is what Enter gives. None where there is no terminal, and as soon
+    as ``is_over`` tells that the question has no point any more.
+    """
+    if not can_ask():
         return None
     sys.stderr.write(_("{question} [y/N] ").format(question=question))
     sys.stderr.flush()
+    while is_over is not None and not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+        if is_over():
+            _write(sys.stderr, "")
+            return None
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         _write(sys.stderr, "")

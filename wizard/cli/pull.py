@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
 
 from wizard.cli.call import FINE, PERSON, Call, Narrator, fitting_image
-from wizard.cli.console import ask, duration, size, tag
+from wizard.cli.console import Console, ask, can_ask, duration, size, tag
+from wizard.model.beside import Beside
 from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Progress
 from wizard.model.finding import Status
 from wizard.model.fix import StepState
 from wizard.model.i18n import _, ngettext
 from wizard.model.image import ImageReference
+from wizard.model.journal import Began
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
-from wizard.services import account, background, cost, image_fit
-from wizard.services.cost import Cost
+from wizard.services import background
 from wizard.services.pull import REFUSED, Pulled, Way
 
+if TYPE_CHECKING:
+    from wizard.services.cost import Cost
+
 T = TypeVar("T")
+_LOOK_SECONDS = 0.1
+_LEAVE_SECONDS = 5.0
+"""for a pull that is asked to end; it writes down how far it came"""
 
 
 def run(call: Call) -> int:
@@ -37,47 +48,140 @@ def run(call: Call) -> int:
     if call.options.stop:
         return _stop(call, image, goes_on=goes_on)
     key = None
-    if not goes_on and call.options.image and not way.file:
-        _tell_if_unfit(call, image)
+    named = bool(call.options.image) and not goes_on and not way.file
     if not goes_on:
         asks = not (call.console.json or call.options.yes or way.file)
         looks = not way.file and (asks or call.options.detach)
-        price, key = _price(call, image) if looks else (None, None)
+        price, key = _price(call, image, named=named) if looks else (None, None)
         if price is not None and asks and not _agreed(call, price, key):
             call.console.tagged(tag(StepState.DECLINED), _("{image}: nothing was downloaded.").format(image=image))
             return PERSON
+        named = named and not looks
     if call.options.detach and call.host.background.lasting:
         return _detach(call, image, key, goes_on=goes_on)
-    return _show(call, image, key)
+    return _show(call, image, key, named=named)
 
 
-def _tell_if_unfit(call: Call, image: str) -> None:
-    """Says beforehand that an image does not fit; whoever named it may want it all the same."""
-    with suppress(Trouble):  # the pull itself meets it, and says it
-        fit, _used = _with_key(call, lambda key: image_fit.check(call.host, image, key))
-        if fit.verdict is image_fit.Verdict.NO:
-            call.console.say(_("This image does not fit this machine. {why}").format(why=" ".join(fit.reasons)))
+class _Fit:
+    """Says that an image does not fit this machine; whoever named it may want it all the same.
+
+    It is found out beside other work: the driver and the image itself have to be asked, which takes a moment.
+    """
+
+    def __init__(self, call: Call, image: str, key: Secret | None) -> None:
+        self._console = call.console
+        self._told = False
+        self._finding = Beside(lambda: self._find(call, image, key), "fit")
+
+    @staticmethod
+    def _find(call: Call, image: str, key: Secret | None) -> str:
+        from wizard.services import image_fit
+
+        with suppress(Trouble):  # the pull itself meets it, and says it
+            fit = image_fit.check(call.host, image, key)
+            if fit.verdict is image_fit.Verdict.NO:
+                return _("This image does not fit this machine. {why}").format(why=" ".join(fit.reasons))
+        return ""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is known and not yet said."""
+        return not self._told and self._finding.is_over
+
+    def tell(self) -> None:
+        """Says it once, as soon as it is known."""
+        text = "" if self._told else self._finding.result()
+        self._told = True
+        if text:
+            self._console.say(text)
 
 
-def _show(call: Call, image: str, key: Secret | None) -> int:
-    """Downloads it, or shows the process that does."""
+def _show(call: Call, image: str, key: Secret | None, *, named: bool) -> int:
+    """Downloads it, or shows the process that does. Of an image that was ``named``, it says if it does not fit."""
     console = call.console
     narrator = PullNarrator(console)
+    fit: _Fit | None = None
 
     def joins(pid: int) -> None:
         console.say(_("Process {pid} downloads this image already; here is how far it is.").format(pid=pid))
 
     def pull(key: Secret | None) -> Pulled:
-        return background.run_or_follow(call.host, image, key, narrator, call.cancel, joins=joins, way=_way(call))
+        def tell(event: object) -> None:
+            nonlocal fit
+            narrator(event)
+            if named and fit is None and isinstance(event, Progress):  # not before: so it holds up no beginning
+                fit = _Fit(call, image, key)
+            if fit is not None and fit.is_news and not narrator.is_silent:
+                narrator.end()
+                fit.tell()
 
-    with _left_to_itself(call, image, narrator):
-        pulled = pull(key) if key is not None else _with_key(call, pull)[0]
+        return background.run_or_follow(call.host, image, key, tell, call.cancel, joins=joins, way=_way(call))
+
+    def work() -> Pulled:
+        return pull(key) if key is not None else _with_key(call, pull)[0]
+
+    try:
+        with _left_to_itself(call, image, narrator):
+            pulled = _attended(call, narrator, work) if can_ask() else work()
+    except Trouble as trouble:
+        if named and trouble.kind is not Problem.CANCELLED:
+            (fit or _Fit(call, image, key)).tell()
+        raise
+    if named:
+        (fit or _Fit(call, image, key)).tell()
     if console.json:
         console.event("finished", {"image": pulled.image, "image_id": pulled.image_id, "digest": pulled.digest})
     else:
         text = _("{image} is here already.") if pulled.already else _("{image} is here now.")
         console.tagged(tag(Status.OK), text.format(image=pulled.image))
     return FINE
+
+
+def _attended(call: Call, narrator: PullNarrator, work: Callable[[], T]) -> T:
+    """What ``work`` returns, done beside a terminal where somebody can be asked.
+
+    Docker keeps nothing of a pull that is stopped. So while Docker itself pulls, Ctrl-C asks first, and the pull goes
+    on meanwhile; Ctrl-C at the question stops it without another word.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):
+        return work()  # as under nohup
+
+    pressed = False
+
+    def press(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True  # and no exception, which would come in the midst of waiting
+
+    signal.signal(signal.SIGINT, press)
+    doing = Beside(work, "pull")
+    try:
+        while not doing.wait(_LOOK_SECONDS):
+            if not pressed:
+                continue
+            signal.signal(signal.SIGINT, before)
+            with narrator.silent():
+                stops = not narrator.is_lost_when_stopped or _stops(doing)
+            if stops:
+                call.cancel.set()
+                break
+            pressed = False
+            signal.signal(signal.SIGINT, press)
+        return doing.result()
+    except KeyboardInterrupt:
+        doing.wait(_LEAVE_SECONDS)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stops(doing: Beside[T]) -> bool:
+    """Whether the user, who has pressed Ctrl-C, wants the pull to end. The question goes when the pull is over."""
+    text = _("Docker keeps nothing of a download that is stopped: the next one starts again from zero.")
+    question = _("Stop the download?")
+    return bool(ask(f"{text}\n{question}", lambda: doing.is_over))
 
 
 @contextmanager
@@ -124,9 +228,18 @@ def _detach(call: Call, image: str, key: Secret | None, *, goes_on: bool) -> int
     return FINE
 
 
-def _price(call: Call, image: str) -> tuple[Cost, Secret | None]:
-    """What it costs, and the key if it needs one."""
-    price, key = _with_key(call, lambda key: cost.look(call.host, image, key, _way(call)))
+def _price(call: Call, image: str, *, named: bool) -> tuple[Cost, Secret | None]:
+    """What it costs, and the key if it needs one. Of an image that was ``named``, it says if it does not fit."""
+    from wizard.services import cost
+
+    def look(key: Secret | None) -> Cost:
+        fit = _Fit(call, image, key) if named else None
+        price = cost.look(call.host, image, key, _way(call))
+        if fit is not None:
+            fit.tell()
+        return price
+
+    price, key = _with_key(call, look)
     return price, key if price.needs_key else None
 
 
@@ -138,7 +251,11 @@ def _with_key(call: Call, work: Callable[[Secret | None], T]) -> tuple[T, Secret
     try:
         return work(None), None
     except Trouble as trouble:
-        found = account.current(call.host) if trouble.kind in REFUSED else None
+        if trouble.kind not in REFUSED:
+            raise
+        from wizard.services import account
+
+        found = account.current(call.host)
         if found is None:
             raise
     return work(found[0]), found[0]
@@ -150,6 +267,8 @@ def _agreed(call: Call, price: Cost, key: Secret | None) -> bool:
     if not price.missing:
         return True
     if price.rate is None and call.host.terminal.is_interactive():
+        from wizard.services import cost
+
         price = cost.measure(call.host, price, key, call.cancel)
     missing, plan = price.missing or 0, price.plan
     for room in plan.rooms:
@@ -201,9 +320,39 @@ def _clean(call: Call) -> int:
 
 
 class PullNarrator(Narrator):
-    """Says the plan of a download too."""
+    """Says the plan of a download too. It can be told to be silent for a while, in words, not in data.
+
+    ``is_lost_when_stopped`` tells that Docker itself pulls for this process, and keeps nothing when it is stopped.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.is_lost_when_stopped = False
+        self.is_silent = self._follows = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Leaves the terminal to a question."""
+        with self._lock:
+            self.is_silent = True
+            self.end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.is_silent = False
 
     def __call__(self, event: object) -> None:
+        if isinstance(event, Began):
+            self._follows = True  # another process's, which goes on without this one
+        if isinstance(event, PullPlan):
+            self.is_lost_when_stopped = event.via == "engine" and not self._follows
+        with self._lock:
+            if not self.is_silent or self.console.json:
+                self._say(event)
+
+    def _say(self, event: object) -> None:
         if not isinstance(event, PullPlan):
             super().__call__(event)
         elif self.console.json:

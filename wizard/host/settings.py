@@ -6,13 +6,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from wizard.model.errors import Problem, Trouble
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _NAME = "s2s-wizard"
 _MIRROR = ("url", "key", "fingerprint")
@@ -59,7 +55,7 @@ def read(path: str) -> Settings:
     read.
     """
     try:
-        raw = tomllib.loads(Path(path).read_bytes().decode())
+        raw = _understood(Path(path).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return Settings()
     except ValueError as error:
@@ -71,6 +67,15 @@ def read(path: str) -> Settings:
     if not isinstance(hosts, list) or not all(isinstance(item, str) and item for item in hosts):
         raise Trouble(Problem.BAD_INPUT, 'expected [registry] with hosts = ["HOST:PORT", …]', subject=path)
     return Settings(tuple(hosts), _packages(raw.get("packages", {}), path))
+
+
+def _understood(data: bytes) -> dict[str, Any]:
+    """TOML. Its reader is loaded only where there is something to read. Raises ValueError."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(data.decode())
 
 
 def _packages(raw: object, path: str) -> Mapping[str, Mapping[str, str]]:

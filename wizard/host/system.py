@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import grp
 import os
-import platform
 import pwd
 from pathlib import Path
 
@@ -15,7 +14,7 @@ _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
 def read() -> HostInfo:
     """This machine and the user of this process."""
-    uid = os.geteuid()
+    uid, machine = os.geteuid(), os.uname()
     try:
         entry = pwd.getpwuid(uid)
         user, on_file = entry.pw_name, os.getgrouplist(entry.pw_name, entry.pw_gid)
@@ -24,10 +23,10 @@ def read() -> HostInfo:
         user, on_file = str(uid), []
     return HostInfo(
         kind="real",
-        name=platform.node(),
+        name=machine.nodename,
         os=os_name(),
-        system=platform.system(),
-        arch=platform.machine(),
+        system=machine.sysname,
+        arch=machine.machine,
         user=user,
         uid=uid,
         groups=_names([os.getegid(), *os.getgroups()]),
@@ -46,7 +45,7 @@ def os_name(paths: tuple[str, ...] = _OS_RELEASE) -> str:
             key, _equals, value = line.partition("=")
             if key.strip() == "PRETTY_NAME" and value.strip():
                 return value.strip().strip("\"'")
-    return platform.system()
+    return os.uname().sysname
 
 
 def _names(gids: list[int]) -> tuple[str, ...]:

@@ -196,6 +196,20 @@ NETWORK = frozenset(
 )
 """Kinds that end a command with exit code 5: network, registry or authentication."""
 
+UNREACHABLE = frozenset(
+    {
+        Problem.REGISTRY_UNREACHABLE,
+        Problem.REGISTRY_TROUBLE,
+        Problem.REGISTRY_HTTP,
+        Problem.DNS,
+        Problem.TLS,
+        Problem.PROXY,
+    }
+)
+"""Kinds that say nothing about an image: only this program could not ask its registry. Docker has a network of its own
+(a proxy, certificates, insecure registries) and may succeed.
+"""
+
 USAGE = frozenset(
     {
         Problem.BAD_INPUT,

@@ -212,6 +212,14 @@ class ImageInfo:
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def is_one_of(self, *digests: str) -> bool:
+        """Whether it is the image that a registry describes by ``digests``; an empty one describes nothing.
+
+        The manifest's digest stands in ``repo_digests`` after a pull. The id is the digest of the configuration on
+        graph drivers and of the manifest on the containerd store; either covers the whole content.
+        """
+        return bool({self.id, *(item.rpartition("@")[2] for item in self.repo_digests)} & set(filter(None, digests)))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:

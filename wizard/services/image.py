@@ -7,29 +7,15 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.knowledge.images import Capability, Family, Images, KnownImage, Version, load, version
-from wizard.model.errors import Problem, Trouble
+from wizard.model.errors import Trouble
 from wizard.model.i18n import N_, _, ngettext
 from wizard.model.image import Confidence
-from wizard.model.machine import Gpu, GpuReport, ImageInfo
+from wizard.model.machine import Gpu, GpuReport
 
 _NEWEST_DRIVER: Version = (9999,)
 _OPENSEQ2SEQ_NEEDS: Version = (1, 10)
 _NEW_PYTHON: Version = (3, 8)
 _ARM = ("aarch64", "arm64")
-
-UNREACHABLE = frozenset(
-    {
-        Problem.REGISTRY_UNREACHABLE,
-        Problem.REGISTRY_TROUBLE,
-        Problem.REGISTRY_HTTP,
-        Problem.DNS,
-        Problem.TLS,
-        Problem.PROXY,
-    }
-)
-"""Kinds that say nothing about the image: only this program could not ask the registry. Docker has a network of its
-own (a proxy, certificates, insecure registries) and may succeed.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +116,6 @@ def to_json(advice: Advice) -> dict[str, Any]:
         if newer is None
         else {"driver": newer.driver, "last_driver": newer.last or None, **_choice_json(newer.choice)},
     }
-
-
-def is_same(image: ImageInfo, *digests: str) -> bool:
-    """Whether an image of the engine is the one that the registry describes by ``digests``.
-
-    The manifest's digest stands in RepoDigests after a pull. The id is the digest of the configuration on graph drivers
-    and of the manifest on the containerd store; either covers the whole content.
-    """
-    return bool({image.id, *(item.rpartition("@")[2] for item in image.repo_digests)} & set(filter(None, digests)))
 
 
 # --- the decision ---

@@ -17,12 +17,11 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.knowledge.images import Capability, Images, KnownImage, Version, load, version
-from wizard.model.errors import Trouble
+from wizard.model.errors import UNREACHABLE, Trouble
 from wizard.model.i18n import _
 from wizard.model.image import Confidence, ImageReference, ImageSettings
 from wizard.model.machine import Gpu, GpuReport
 from wizard.model.secret import Secret
-from wizard.services.image import UNREACHABLE
 
 _LARGEST = 4 * 2**20
 """Bytes of a configuration, beyond which it is not read."""

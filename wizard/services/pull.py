@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, replace
 
 from wizard.host.ports import Host
 from wizard.model import engine_text
-from wizard.model.errors import Problem, Trouble
+from wizard.model.beside import Beside
+from wizard.model.errors import UNREACHABLE, Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
@@ -21,10 +22,9 @@ from wizard.model.image import ImageReference, Manifest
 from wizard.model.machine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.progress import PullPlan, PullProgress, TransferProgress, Wait
 from wizard.model.secret import Secret
-from wizard.services import words
-from wizard.services.image import UNREACHABLE, is_same
 
 STALL_SECONDS = 30.0
+_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 _BETWEEN_EVENTS = 0.1
 _BETWEEN_LAYERS = 1.0
 """What is told of each layer is for those who look closely, and it is long."""
@@ -143,19 +143,20 @@ def run(
     cancel, way = cancel or Cancel(), way or Way()
     reference = ImageReference.parse(text)
     image = str(reference)
-    info = host.engine.info()
     if way.file:
         from wizard.services import archive
 
+        info = host.engine.info()
         emit(Started(_("Reading {path}").format(path=way.file)))
         return archive.run(host, reference, way.file, info, emit, cancel, clock=clock, stall_after=stall_after)
-    emit(Started(_("Asking the registry about {image}").format(image=image)))
-    manifest, why = _ask(host, reference, key, info)
+    info, manifest, why = _asked(
+        host, reference, key, lambda: emit(Started(_("Asking the registry about {image}").format(image=image)))
+    )
     cancel.check()
     if way.mirror:
         manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, emit), None
     here = host.engine.image(image)
-    if here is not None and (manifest is None or is_same(here, *manifest.digests)):
+    if here is not None and (manifest is None or here.is_one_of(*manifest.digests)):
         return _already(image, here, manifest, emit)
     if manifest is not None and _suits(host, manifest, info, way, emit):
         from wizard.services import download
@@ -186,12 +187,11 @@ def preview(host: Host, text: str, key: Secret | None, way: Way | None = None) -
     """
     way = way or Way()
     reference = ImageReference.parse(text)
-    info = host.engine.info()
-    manifest, why = _ask(host, reference, key, info)
+    info, manifest, why = _asked(host, reference, key)
     if way.mirror:
         manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, ignore), None
     here = host.engine.image(str(reference))
-    if here is not None and manifest is not None and not is_same(here, *manifest.digests):
+    if here is not None and manifest is not None and not here.is_one_of(*manifest.digests):
         here = None
     if manifest is None:
         return Preview(None, here, "engine", None, 0, None, 0, (), why)
@@ -252,12 +252,28 @@ def _mirrored(
     return found
 
 
+def _asked(
+    host: Host, reference: ImageReference, key: Secret | None, begun: Callable[[], None] = lambda: None
+) -> tuple[EngineInfo, Manifest | None, Trouble | None]:
+    """What the engine says of itself, and the manifest as ``_ask`` has it; ``begun`` is called between the two.
+
+    The registry is far, so it is asked while the engine answers: for this machine's processor, and once more where the
+    engine runs on another one.
+    """
+    guess = _GO_ARCH.get(host.info.arch, "amd64")
+    manifest = Beside(lambda: _ask(host, reference, key, guess), "registry")
+    info = host.engine.info()
+    begun()
+    arch = info.arch or "amd64"
+    return info, *(manifest.result() if arch == guess else _ask(host, reference, key, arch))
+
+
 def _ask(
-    host: Host, reference: ImageReference, key: Secret | None, info: EngineInfo
+    host: Host, reference: ImageReference, key: Secret | None, arch: str
 ) -> tuple[Manifest | None, Trouble | None]:
     """The manifest, or why the registry could not be asked. What the registry itself says against it is raised."""
     try:
-        return host.registry.manifest(reference, key, info.arch or "amd64"), None
+        return host.registry.manifest(reference, key, arch), None
     except Trouble as trouble:
         if trouble.kind not in UNREACHABLE:
             raise
@@ -332,7 +348,7 @@ def compared(image: str, arrived: ImageInfo | None, *digests: str) -> ImageInfo:
     """The image, if it is the one that was promised."""
     if arrived is None:
         raise Trouble(Problem.PULL_FAILED, "the engine reports success, but has no such image", subject=image)
-    if any(digests) and not is_same(arrived, *digests):
+    if any(digests) and not arrived.is_one_of(*digests):
         raise Trouble(
             Problem.DIGEST_MISMATCH,
             subject=image,
@@ -346,6 +362,8 @@ def compared(image: str, arrived: ImageInfo | None, *digests: str) -> ImageInfo:
 
 def said(trouble: Trouble | None) -> str:
     """What happened, in one sentence."""
+    from wizard.services import words
+
     return "" if trouble is None else words.explain(trouble).summary
 
 
