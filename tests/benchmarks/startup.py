@@ -1,9 +1,10 @@
-"""First frame against a bare Textual application, and memory, measured in one run.
+"""First frame against a bare Textual application, commands against a bare interpreter, and memory, in one run.
 
     python -m tests.benchmarks.startup
 
 Rounds of the two sides alternate, so that a busy machine disturbs both alike. A first frame is the time from
-``exec`` until the marker text has arrived on the terminal; memory is PSS from ``/proc/PID/smaps_rollup``.
+``exec`` until the marker text has arrived on the terminal; memory is PSS from ``/proc/PID/smaps_rollup``. Commands are
+timed from their start to their end, with the byte code written beforehand, as pip does it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +52,32 @@ def first_frame(argv: list[str], marker: str, env: dict[str, str], settle: float
     return seconds, pss
 
 
+def command(argv: list[str], env: dict[str, str]) -> float:
+    """Seconds that a command takes."""
+    begin = time.perf_counter()
+    subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
+def commands(wizard: str, env: dict[str, str], home: str) -> dict[str, float]:
+    """For each command that asks nothing of the machine, its time by that of an interpreter that does nothing."""
+    env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env["PYTHONPYCACHEPREFIX"] = str(Path(home) / "bytecode")
+    sides = {
+        "bare": [sys.executable, "-c", "pass"],
+        "help": [wizard, "--help"],
+        "doctor_list": [wizard, "doctor", "--list"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(ROUNDS + 1):
+        for name, argv in sides.items():
+            seconds = command(argv, env)
+            if number:  # the first one writes the byte code
+                times[name].append(seconds)
+    bare, *others = (statistics.median(seconds) for seconds in times.values())
+    return {name: round(seconds / bare, 1) for name, seconds in zip([*sides][1:], others, strict=True)}
+
+
 def main() -> None:
     """Prints one JSON document with the ratios and the raw medians."""
     with tempfile.TemporaryDirectory() as home:
@@ -70,6 +98,7 @@ def main() -> None:
                     "first_frame_ratio": round(statistics.median(ours) / statistics.median(bare), 2),
                     "first_frame_bare_s": round(statistics.median(bare), 3),
                     "first_frame_wizard_s": round(statistics.median(ours), 3),
+                    "commands_by_bare_interpreter": commands(wizard, env, home),
                     "pss_mb": round(pss, 1),
                     "rounds": ROUNDS,
                 },

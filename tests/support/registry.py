@@ -90,7 +90,7 @@ class Pushed:
 @dataclass(frozen=True)
 class Request:
     """A request that the front has seen. ``kind`` is ping, token, manifest, blob or layer; ``asked`` the bytes of the
-    range that it named.
+    range that it named; ``at`` when it was answered, in seconds of ``time.monotonic``.
     """
 
     method: str
@@ -99,6 +99,7 @@ class Request:
     authorization: str
     status: int
     asked: int = 0
+    at: float = 0.0
 
 
 @dataclass
@@ -522,7 +523,7 @@ class _Handler(BaseHTTPRequestHandler):
         first, _, last = (self.headers.get("Range") or "").removeprefix("bytes=").partition("-")
         asked = int(last) - int(first) + 1 if first and last else 0
         self.server.ngc.requests.append(
-            Request(self.command, self.path, self._kind(), self._authorization(), status, asked)
+            Request(self.command, self.path, self._kind(), self._authorization(), status, asked, time.monotonic())
         )
 
     def _forward(self, path: str) -> None:
