@@ -10,7 +10,6 @@ import sys
 from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
-from textual.reactive import reactive
 from textual.widget import Widget
 
 from screens.layout import Block, Item, Para, lay_out, size, two_ends
@@ -31,35 +30,48 @@ class Live(Widget):
 
     DEFAULT_CSS = "Live { height: auto; width: 1fr; }"
 
-    state: reactive[State | None] = reactive(None, layout=True)
-    gpus: reactive[tuple[str, ...]] = reactive(tuple, layout=True)
-    """one line for each GPU"""
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._state: State | None = None
+        self._gpus: tuple[str, ...] = ()
+        self._drawn: tuple[int, int, list[Content]] | None = None
+
+    def show(self, state: State | None, gpus: tuple[str, ...] = ()) -> None:
+        """Draws how it stands, with one line for each GPU. The page is laid out anew only when the height changes."""
+        before = None if self._drawn is None else len(self._drawn[2])
+        self._state, self._gpus, self._drawn = state, gpus, None
+        self.refresh(layout=before != len(self._lines(self.content_size.width)))
 
     def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002 - Textual's signature
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        return len(self._lines(width)) if self.state is not None else 0
+        return len(self._lines(width))
 
     def render(self) -> Content:
         return Content("\n").join(self._lines(self.content_size.width))
 
     def _lines(self, width: int) -> list[Content]:
-        state = self.state
-        if state is None or width < 1:
-            return []
+        """The lines at ``width``; Textual asks for their number before it draws them."""
+        high = self._height()
+        if self._drawn is None or self._drawn[:2] != (width, high):
+            state = self._state
+            self._drawn = width, high, [] if state is None or width < 1 else self._draw(state, width, high)
+        return self._drawn[2]
+
+    def _draw(self, state: State, width: int, high: int) -> list[Content]:
         lines: list[Content] = []
         if state.running:
             lines += [Content.styled(two_ends(title(state), "", width).rstrip(), "bold"), bar(state, width)]
             lines.append(Content(two_ends(where(state), pace(state), width)))
             lines += _laid(_notices(state), width)
-        lines += curves(state, width, self._height())
+        lines += curves(state, width, high)
         lines += _samples(state, width)
         if state.checkpoint is not None and state.running:
             text = _("Last checkpoint: step {n}").format(n=state.checkpoint.step)
             lines.append(Content(two_ends(text, posixpath.basename(state.checkpoint.path), width)))
         if state.running:
-            lines += [Content.styled(two_ends(text, "", width).rstrip(), MUTED) for text in self.gpus]
+            lines += [Content.styled(two_ends(text, "", width).rstrip(), MUTED) for text in self._gpus]
         return lines
 
     def _height(self) -> int:

@@ -55,6 +55,7 @@ class TrainScreen(StepScreen):
     _ready: Ready
     _seen: State | None = None
     _gpus: Job[None] | None = None
+    _told_of_gpus: tuple[str, ...] = ()
 
     def content(self) -> ComposeResult:
         yield Blocks(id="text")
@@ -410,7 +411,7 @@ class TrainScreen(StepScreen):
     def _show_live(self, state: State | None) -> None:
         live = self.query_one(Live)
         live.display = state is not None
-        live.state = state
+        live.show(state, self._told_of_gpus)
 
     def _look(self) -> None:
         training = self.session.training
@@ -517,7 +518,8 @@ class TrainScreen(StepScreen):
 
         def said(readings: object) -> None:
             if isinstance(readings, tuple):
-                self.query_one(Live).gpus = tuple(gpu_line(reading) for reading in readings)
+                self._told_of_gpus = tuple(gpu_line(reading) for reading in readings)
+                self._show_live(self._seen)
 
         self._gpus = Job(
             ask,

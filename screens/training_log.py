@@ -8,12 +8,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.widgets import Log, Static
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widgets import Static
 
 from screens.dialogs import LOOK, Banner, copy_text
 from screens.fields import Line
@@ -34,6 +40,53 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 """What could move the cursor or change the colours of the user's terminal; tabulators are not among it."""
 
 
+class Lines(ScrollView, can_focus=True):
+    """Lines to scroll and to select in. Nothing is done for a line that is not in sight: Textual's own ``Log`` works on
+    every one, which is too slow for a program that prints without end.
+    """
+
+    ALLOW_SELECT = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    @property
+    def allow_select(self) -> bool:
+        return True
+
+    def show(self, lines: list[str], new: int) -> None:
+        """Shows ``lines``, of which the last ``new`` were not there before; who stands at the end stays at the end."""
+        at_end = self.is_vertical_scroll_end
+        self.lines = lines
+        fresh = lines[max(0, len(lines) - new) :]
+        width = max((len(line) if line.isascii() else cell_len(line) for line in fresh), default=0)
+        self.virtual_size = Size(max(width, self.virtual_size.width if lines else 0), len(lines))
+        if at_end:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        left, top = self.scroll_offset
+        width, row = self.size.width, top + y
+        if row >= len(self.lines):
+            return Strip.blank(width, self.rich_style)
+        text = Text(self.lines[row], no_wrap=True, style=self.rich_style)
+        chosen = self.text_selection.get_span(row) if self.text_selection is not None else None
+        if chosen is not None:
+            begin, end = chosen
+            style = self.screen.get_component_rich_style("screen--selection")
+            text.stylize(style, begin, len(text) if end == -1 else end)
+        strip = Strip(text.render(self.app.console), cell_len(self.lines[row]))
+        return strip.crop_extend(left, left + width, self.rich_style).apply_offsets(left, row)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        return selection.extract("\n".join(self.lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002 - Textual's signature
+        self.refresh()
+
+
 class TrainingLog(ModalScreen[None]):
     """The end of the log of ``job``, as it grows. ``job`` is asked again and again: a rehearsal has one after another.
 
@@ -44,7 +97,8 @@ class TrainingLog(ModalScreen[None]):
     CSS_PATH = LOOK
     DEFAULT_CSS = """
     TrainingLog { layout: vertical; background: $background; }
-    TrainingLog Log { height: 1fr; background: $background; padding: 0 2; scrollbar-size: 1 1; }
+    TrainingLog Lines { height: 1fr; overflow: auto scroll; background: $background; padding: 0 2; }
+    TrainingLog Lines { scrollbar-size: 1 1; }
     TrainingLog .log-line { padding: 0 2; height: 1; }
     TrainingLog #search { height: 1; padding: 0 2; }
     TrainingLog #search Static { width: auto; padding: 0 1 0 0; }
@@ -74,14 +128,14 @@ class TrainingLog(ModalScreen[None]):
         yield Banner(self.session)
         yield Spread(classes="log-line", id="log-title")
         yield Spread(classes="log-line", id="log-path")
-        yield Log(max_lines=LOG_LINES)
+        yield Lines()
         with Horizontal(id="search"):
             yield Static(_("Search"), markup=False)
             yield Line(on_enter=_("Search"))
         yield Spread(_("/ Search   e Output or errors   c Copy   Esc Close"), classes="log-line scan-keys")
 
     def on_mount(self) -> None:
-        self.query_one(Log).focus()
+        self.query_one(Lines).focus()
         self._read()
         self.set_interval(1 / REFRESH, self._take, name="lines")
 
@@ -97,14 +151,14 @@ class TrainingLog(ModalScreen[None]):
             self._fresh.clear()
             self._skipped = 0
         self._kept.clear()
-        self.query_one(Log).clear()
+        self.query_one(Lines).show([], 0)
         self._of = job = self._job()
         if job is None:
             return
         name, deaf = self._which, threading.Event()
 
         def take(piece: Piece) -> None:
-            lines = [_CONTROL.sub("�", line) for line in piece.lines[-LOG_LINES:]]
+            lines = [_CONTROL.sub("�", line).expandtabs() for line in piece.lines[-LOG_LINES:]]
             with self._lock:
                 if not deaf.is_set():
                     self._fresh.extend(lines)
@@ -134,14 +188,12 @@ class TrainingLog(ModalScreen[None]):
         if not fresh:
             return
         self._kept.extend(fresh)
-        self._write(fresh)
+        self._show(len(fresh))
 
-    def _write(self, lines: list[str]) -> None:
-        self.query_one(Log).write_lines(line for line in lines if self._fits(line))
+    def _show(self, new: int) -> None:
+        kept = [line for line in self._kept if self._needle in line.lower()] if self._needle else list(self._kept)
+        self.query_one(Lines).show(kept, new)
         self._tell()
-
-    def _fits(self, line: str) -> bool:
-        return not self._needle or self._needle in line.lower()
 
     def _tell(self) -> None:
         """How many lines there are, and where all of them stand."""
@@ -149,7 +201,7 @@ class TrainingLog(ModalScreen[None]):
         count = len(self._kept)
         text = ngettext("{n} line", "{n} lines", count).format(n=count)
         if self._needle:
-            shown = sum(map(self._fits, self._kept))
+            shown = len(self.query_one(Lines).lines)
             text = _("{n} of the last {count} lines").format(n=shown, count=count)
         elif self._skipped or count == LOG_LINES:
             text = _("the last {n} lines").format(n=count)
@@ -166,13 +218,12 @@ class TrainingLog(ModalScreen[None]):
     def _sought(self, message: Line.Changed) -> None:
         message.stop()
         self._needle = message.value.strip().lower()
-        self.query_one(Log).clear()
-        self._write(list(self._kept))
+        self._show(len(self._kept))
 
     @on(Line.Submitted)
     def _found(self, message: Line.Submitted) -> None:
         message.stop()
-        self.query_one(Log).focus()
+        self.query_one(Lines).focus()
 
     def action_search(self) -> None:
         self.query_one(Line).focus()
@@ -183,7 +234,7 @@ class TrainingLog(ModalScreen[None]):
         self._read()
 
     def action_copy(self) -> None:
-        chosen = self.get_selected_text() or "\n".join(line for line in self._kept if self._fits(line))
+        chosen = self.get_selected_text() or "\n".join(self.query_one(Lines).lines)
         self._say(copy_text(self.app, self.session, chosen))
 
     def action_close(self) -> None:
@@ -191,6 +242,6 @@ class TrainingLog(ModalScreen[None]):
         line = self.query_one(Line)
         if line.has_focus or line.value:
             line.value = ""
-            self.query_one(Log).focus()
+            self.query_one(Lines).focus()
         elif self.is_current:
             self.dismiss()

@@ -44,6 +44,8 @@ HEAVY = ("docker", "requests", "keyring", "pynvml")
 
 STOP = "stop"
 """The answer of whoever quits and wants the download to end, too."""
+SWITCH_SECONDS = 0.0005
+"""How long one thread keeps the interpreter when another wants it; Python's own choice is ten times as long."""
 END_SECONDS = 3.0
 """How long an end by a signal may take."""
 CANNOT = ("", "dumb", "unknown")
@@ -77,6 +79,8 @@ def run(host: Host, *, lang: str) -> int:
     i18n.use(lang)
     _draw_plainly(sys.__stderr__)
     app = WizardApp(host)
+    # A thread that reads a log without end must not keep the screen waiting for its turn.
+    sys.setswitchinterval(SWITCH_SECONDS)
     # Until the first page is on the screen much is made and nothing let go: looking for garbage would only cost time.
     gc.disable()
     try:

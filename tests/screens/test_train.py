@@ -12,7 +12,6 @@ import pytest
 from rich.cells import cell_len
 
 from screens.dialogs import Dialog, Pick
-from screens.live import Live
 from screens.training import What
 from screens.training_log import TrainingLog
 from tests.screens.conftest import Start, Walk
@@ -399,7 +398,7 @@ async def test_a_flood_of_events_only_changes_what_is_looked_at(start: Start, be
         state = walk.app.session.training.state  # type: ignore[union-attr]
         assert state.what is What.TRAINING
         assert len(state.loss) <= 240
-        assert walk.screen.query_one(Live).state is state
+        assert walk.screen._seen is state
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

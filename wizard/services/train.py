@@ -27,7 +27,7 @@ from wizard.services.training.place import Place
 from wizard.services.training.preflight import Ready, Wanted
 from wizard.services.training.training_run import Outcome
 
-LOG_BYTES = 256 * 1024
+LOG_BYTES = 128 * 1024
 """How much of a log is read at once: what came before is passed over, it stands on the disk."""
 _LOOK_SECONDS = 0.05
 """Twenty looks a second at a log."""
