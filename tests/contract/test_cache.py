@@ -61,6 +61,15 @@ def test_a_blob_is_filled_and_read(cache: BlobCache) -> None:
     assert cache.usage() == cache.here(DIGEST, SIZE) == 0
 
 
+def test_a_complete_blob_is_rechecked(cache: BlobCache) -> None:
+    blob = cache.open(DIGEST, SIZE)
+    assert cache.recheck((DIGEST,)) == (), "one that is not complete is none of its business"
+    fill(blob, content(blob, cache), blob.missing())
+    assert blob.verify()
+    assert cache.recheck((DIGEST,)) == ()
+    assert cache.open(DIGEST, SIZE).complete
+
+
 def test_another_size_is_another_blob(cache: BlobCache) -> None:
     blob = cache.open(DIGEST, SIZE)
     fill(blob, content(blob, cache), blob.missing())
@@ -135,3 +144,14 @@ def test_other_bytes_than_were_written_are_noticed(folder: Path) -> None:
     assert blob.missing() == (2,)
     fill(blob, DATA, (2,))
     assert blob.verify()
+
+
+def test_a_complete_blob_that_was_changed_is_removed(folder: Path) -> None:
+    cache = FolderCache(str(folder), 300)
+    blob = cache.open(DIGEST, SIZE)
+    fill(blob, DATA, blob.missing())
+    assert blob.verify()
+    (whole,) = (folder / "blobs" / "sha256").iterdir()
+    whole.write_bytes(bytes(SIZE))
+    assert cache.recheck((DIGEST, f"sha256:{'0' * 64}")) == (DIGEST,)
+    assert (cache.here(DIGEST, SIZE), cache.usage()) == (0, 0)

@@ -248,9 +248,11 @@ def test_a_layer_that_is_always_changed_is_refused(host: Host, ngc: NgcLike) -> 
     assert host.engine.image(pushed.image) is None
 
 
-def stopped_half_way(host: Host, ngc: NgcLike, pushed: Pushed, at: float = 0.5) -> list[object]:
-    """Downloads a part of the image and cancels."""
-    ngc.throttle(1 * MB)
+def stopped_half_way(
+    host: Host, ngc: NgcLike, pushed: Pushed, at: float = 0.5, *, way: Way = OURS, speed: int = MB
+) -> list[object]:
+    """Downloads a part of the image, each connection at ``speed``, and cancels."""
+    ngc.throttle(speed)
     cancel, events = Cancel(), list[object]()
 
     def listen(event: object) -> None:
@@ -259,7 +261,7 @@ def stopped_half_way(host: Host, ngc: NgcLike, pushed: Pushed, at: float = 0.5) 
             cancel.set()
 
     with pytest.raises(Trouble) as caught:
-        pull.run(host, pushed.image, None, listen, cancel, way=OURS)
+        pull.run(host, pushed.image, None, listen, cancel, way=way)
     assert caught.value.kind is Problem.CANCELLED
     ngc.throttle(None)
     return events

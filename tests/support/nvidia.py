@@ -1,8 +1,9 @@
 """NVIDIA's three hosts on this machine: a TLS server with a certificate of a test authority.
 
-``nvcr.io`` is the private registry of ``tests.support.registry``; ``api.ngc.nvidia.com`` and ``authn.nvidia.com`` know
-its key. The names lead here only inside ``redirected``, which turns the connections of one process; the addresses, the
-names in the certificate and every rule of the program about whom it trusts stay as they are.
+``nvcr.io``, as every name but the next two, is the private registry of ``tests.support.registry``, whose layers come
+from another name; ``api.ngc.nvidia.com`` and ``authn.nvidia.com`` know its key. The names lead here only inside
+``redirected``, which turns the connections of one process; the addresses, the names in the certificate and every rule
+of the program about whom it trusts stay as they are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.support.registry import USER, NgcLike
 from wizard.model.secret import Secret
 
 HOSTS = ("nvcr.io", "authn.nvidia.com", "api.ngc.nvidia.com")
+LAYERS = "layers.example"
 CALLER = {
     "requestStatus": {"statusCode": "SUCCESS"},
     "type": "PERSONAL_KEY",
@@ -83,12 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.nvidia.seen.append((self.command, host, self.path, has_key))
         if host in self.nvidia.answers:
             self._say(*self.nvidia.answers[host])
-        elif host == "nvcr.io":
-            self._registry(authorization)
         elif host == "authn.nvidia.com":
             self._token(authorization)
-        else:
+        elif host == "api.ngc.nvidia.com":
             self._caller(parse_qs(body.decode()).get("credentials", [""])[0])
+        else:
+            self._registry(authorization)
 
     do_HEAD = do_POST = do_GET
 
@@ -104,10 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             front.request(self.command, self.path, headers=wanted)
             with front.getresponse() as answer:
-                kept = ("Content-Type", "WWW-Authenticate", "Docker-Content-Digest", "Location")
-                self._say(
-                    answer.status, {name: answer.headers[name] for name in kept if answer.headers[name]}, answer.read()
-                )
+                names = ("Content-Type", "Content-Range", "WWW-Authenticate", "Docker-Content-Digest", "Location")
+                kept = {name: answer.headers[name] for name in names if answer.headers[name]}
+                if "Location" in kept:
+                    kept["Location"] = kept["Location"].replace(f"http://{self.nvidia.ngc.host}", f"https://{LAYERS}")
+                self._say(answer.status, kept, answer.read())
         finally:
             front.close()
 

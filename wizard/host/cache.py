@@ -89,6 +89,11 @@ class FolderCache:
                 raise typed(error, str(path)) from error
         return freed
 
+    def recheck(self, digests: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = tuple(digest for digest in digests if _has_changed(self._whole(digest), digest))
+        self.remove(wrong)
+        return wrong
+
     def _files(self) -> Iterator[Path]:
         for folder in (self._root / "blobs" / "sha256", self._root / "partial"):
             with suppress(OSError):
@@ -220,6 +225,18 @@ def _table(file: int, size: int, chunk: int) -> list[int]:
     if len(raw) != _HEAD.size + _ENTRY.size * count or raw[: _HEAD.size] != _HEAD.pack(_MAGIC, size, chunk):
         return []
     return [entry for (entry,) in _ENTRY.iter_unpack(raw[_HEAD.size :])]
+
+
+def _has_changed(whole: Path, digest: str) -> bool:
+    """Whether a file that was compared with its digest no longer has it, or cannot be read."""
+    sha = hashlib.sha256()
+    try:
+        with whole.open("rb") as file:
+            while piece := file.read(_PIECE):
+                sha.update(piece)
+    except OSError:
+        return whole.exists()
+    return f"sha256:{sha.hexdigest()}" != digest
 
 
 def _crc(data: bytes) -> int:

@@ -415,6 +415,11 @@ class BlobCache(Protocol):
     def remove(self, digests: tuple[str, ...] | None = None) -> int:
         """Removes these parts, or all; the bytes that this gave back."""
 
+    def recheck(self, digests: tuple[str, ...]) -> tuple[str, ...]:
+        """Compares those of these parts that are complete with their digests once more. Those that the disk has changed
+        since are removed and returned.
+        """
+
 
 class Downloads(Protocol):
     """Large files from a web server, without a key."""

@@ -281,6 +281,8 @@ class TransferProgress:
         """``count`` more bytes of a layer are here; below 0: they turned out to be wrong."""
         with self._lock:
             self._here[digest] = max(0, min(self._here[digest] + count, self._sizes[digest]))
+            if count < 0:
+                self._whole.discard(digest)
             self._speed.add(max(0, count))
             self._moved(now)
             self.retrying = False

@@ -274,6 +274,8 @@ class _Work:
             # Docker was restarted meanwhile, or an image that had the layers was removed: everything once more.
             self._emit(Line(_("{reason} It is tried once more.").format(reason=said(trouble))))
             self._progress.error = None
+            for digest in self._host.cache.recheck(tuple(self._sizes)):  # what the disk has changed comes anew
+                self._progress.arrived(digest, -self._sizes[digest], self._clock())
             trouble = self._attempt(frozenset())
         if trouble is not None:
             raise trouble
