@@ -30,6 +30,7 @@ from wizard.model.training.events import (
 )
 from wizard.model.training.lines import LONGEST, Lines, bar
 from wizard.model.training.log import LOSS_DIVERGES, LOSS_NAN, NO_STEP, TrainingLog
+from wizard.model.training.pace import Pace
 from wizard.model.training.settings import Settings
 
 LOGS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "logs").glob("*.log"))}
@@ -317,6 +318,33 @@ def test_a_log_read_late_at_one_go_measures_no_evaluation() -> None:
     for _piece in training.pieces(rest):
         pass
     assert steps[-1].eta_seconds == pytest.approx(rest.now - now, rel=0.1)
+
+
+@pytest.mark.parametrize("printed", ["-1:59:55.000", "-876:00:0.000", "0:06:00.500", "87600:00:0.500"])
+@pytest.mark.parametrize("step", [1001, 1201])
+def test_a_clock_that_is_set_during_the_run(printed: str, step: int) -> None:
+    """The program measures with the wall clock: one report is too short by years, or too long."""
+    training = Made(epochs=4)
+    log, clock, told = TrainingLog(rows=training.rows), Clock(), list[tuple[Step, float]]()
+    for piece in training.pieces(clock):
+        if f"global step {step}:" in piece:
+            piece = re.sub(r"time per step = \S+", f"time per step = {printed}", piece)
+        told += [(event, clock.now) for event in log.feed(piece.encode(), clock.now) if isinstance(event, Step)]
+    assert step in [event.step for event, _now in told]
+    for event, now in told[2:]:
+        assert event.eta_seconds == pytest.approx(clock.now - now, rel=0.1, abs=training.evaluation)
+        assert (event.seconds_per_step or 0.5) == pytest.approx(0.5, rel=0.5) or event.step != step
+    assert not log.unknown
+
+
+def test_a_training_that_becomes_ten_times_slower_is_believed_the_second_time() -> None:
+    pace, plain = Pace(), Settings()
+    for step in range(1, 11):
+        pace.report(step, 10.0)
+    assert not pace.report(11, 1000.0)
+    assert pace.eta(plain, 21) == pytest.approx(100)
+    assert pace.report(12, 1000.0)
+    assert (pace.eta(plain, 22) or 0) > 1000
 
 
 def test_no_total_where_the_rows_are_not_those_of_the_run() -> None:

@@ -14,20 +14,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.support import images
+from tests.support import images, service
 from tests.support.engine import PrivateEngine
 from wizard.demo.converter import tone
 from wizard.host.ports import Host
 from wizard.host.real import build
-from wizard.model.container import GpuChoice, Workspace
+from wizard.knowledge import training_failures
+from wizard.model.container import DATA_TARGET, ContainerSpec, GpuChoice, Workspace
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
+from wizard.model.machine import Mount
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
 from wizard.services.training import code, place, preflight, training_run
@@ -43,10 +46,14 @@ OWNER = 1234
 PROGRAM = [sys.executable, "-c", "import sys; from wizard.cli import main; sys.exit(main())", "train", CONFIG]
 
 
+def add_image(engine: PrivateEngine) -> str:
+    images.add_image(engine.url, IMAGE, files={"/bin/python": (STANDIN / "python").read_bytes()})
+    return IMAGE
+
+
 @pytest.fixture(scope="session")
 def training_image(shared_engine: PrivateEngine) -> str:
-    images.add_image(shared_engine.url, IMAGE, files={"/bin/python": (STANDIN / "python").read_bytes()})
-    return IMAGE
+    return add_image(shared_engine)
 
 
 @pytest.fixture
@@ -64,6 +71,9 @@ class Trainer:
     data: Path
     events: list[object] = field(default_factory=list)
 
+    def up(self) -> None:
+        container.up(self.host, Workspace(str(self.data), NAME, GpuChoice(all=False)), IMAGE)
+
     def behave(self, how: str) -> None:
         """A number of steps, or ``fail``."""
         (self.data / "behave").write_text(how)
@@ -73,12 +83,12 @@ class Trainer:
 
     def began(self) -> threading.Thread:
         """Follows a training in a thread; returns when it has reported a step."""
-        thread = threading.Thread(target=self._quietly, daemon=True)
+        thread = threading.Thread(target=self.quietly, daemon=True)
         thread.start()
         self.until(lambda: any(isinstance(event, Step) for event in self.events))
         return thread
 
-    def _quietly(self) -> None:
+    def quietly(self) -> None:
         try:
             self.run()
         except Trouble as trouble:
@@ -105,6 +115,10 @@ class Trainer:
 
 @pytest.fixture
 def trainer(host: Host, training_image: str, tmp_path: Path) -> Trainer:
+    return settle(host, tmp_path)
+
+
+def settle(host: Host, tmp_path: Path) -> Trainer:
     """The data folder belongs to a user who is not root, as usual."""
     data = tmp_path / "data"
     clone = data / "OpenSeq2Seq"
@@ -120,8 +134,26 @@ def trainer(host: Host, training_image: str, tmp_path: Path) -> Trainer:
         for name in (".", *files):
             os.chown(os.path.join(folder, name), OWNER, OWNER)
     os.chmod(tmp_path, 0o755)
-    container.up(host, Workspace(str(data), NAME, GpuChoice(all=False)), training_image)
-    return Trainer(host, data)
+    made = Trainer(host, data)
+    made.up()
+    return made
+
+
+@contextmanager
+def mounted(trainer: Trainer, *argv: str, where: Path) -> Iterator[None]:
+    """Something else is mounted in the data folder, and the container is made again, so that it sees it."""
+    box = trainer.host.engine.container(NAME)
+    assert box is not None
+    trainer.host.engine.remove(box.id, force=True)
+    subprocess.run(["mount", *argv, str(where)], check=True)
+    try:
+        trainer.up()
+        yield
+    finally:
+        box = trainer.host.engine.container(NAME)
+        if box is not None:
+            trainer.host.engine.remove(box.id, force=True)
+        subprocess.run(["umount", "-l", str(where)], check=True)
 
 
 def test_a_training_runs_to_its_end_and_belongs_to_the_user(trainer: Trainer) -> None:
@@ -182,20 +214,50 @@ def test_a_training_that_is_killed_without_a_word(trainer: Trainer) -> None:
 
 def test_the_disk_runs_full_during_the_run(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "SMALLEST_DISK", 0)
-    found = place.find(trainer.host, NAME)
     folder = trainer.data / "s2s-wizard"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], check=True)
-    try:
-        trainer.host.engine.remove(found.container.id, force=True)
-        container.up(trainer.host, Workspace(str(trainer.data), NAME, GpuChoice(all=False)), IMAGE)
-        trainer.behave("fill")
+    trainer.behave("fill")
+    with mounted(trainer, "-t", "tmpfs", "-o", "size=400k", "tmpfs", where=folder), pytest.raises(Trouble) as caught:
+        trainer.run()
+    assert caught.value.kind is Problem.DISK_FULL
+
+
+def test_the_log_folder_is_a_small_disk_of_its_own(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = trainer.data / "OpenSeq2Seq/log"
+    logs.mkdir()
+    trainer.behave("fill-log")
+    with mounted(trainer, "-t", "tmpfs", "-o", "size=400k", "tmpfs", where=logs):
         with pytest.raises(Trouble) as caught:
             trainer.run()
-        assert caught.value.kind is Problem.DISK_FULL
-    finally:
-        trainer.host.engine.remove(place.find(trainer.host, NAME).container.id, force=True)
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        assert (caught.value.kind, caught.value.subject) == (Problem.DISK_FULL, str(logs))
+        monkeypatch.setattr(preflight, "SMALLEST_DISK", 0)
+        with pytest.raises(Trouble) as caught:
+            trainer.run()
+        assert caught.value.kind is Problem.TRAINING_FAILED
+        assert caught.value.subject == training_failures.rows()["disk-full"].title
+        assert "No space left" in caught.value.text
+
+
+def test_a_disk_that_can_only_be_read(trainer: Trainer) -> None:
+    data = trainer.data
+    with mounted(trainer, "--bind", str(data), where=data):
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(data)], check=True)
+        with pytest.raises(Trouble) as caught:
+            trainer.run()
+    assert caught.value.kind is Problem.FILE_READ_ONLY
+    assert str(data) in caught.value.subject
+
+
+def test_a_container_that_may_only_read_its_data(trainer: Trainer) -> None:
+    box = "reads-only"
+    spec = ContainerSpec(
+        box, IMAGE, ("sleep", "600"), mounts=(Mount(str(trainer.data), DATA_TARGET, read_only=True),), memlock=False
+    )
+    trainer.host.engine.start(trainer.host.engine.create(spec))
+    with pytest.raises(Trouble) as caught:
+        training_run.run(trainer.host, box, Wanted(CONFIG))
+    assert caught.value.kind is Problem.FILE_READ_ONLY
+    assert "s2s-wizard up" in caught.value.hint
 
 
 def test_it_goes_on_when_nobody_follows_and_is_found_again(trainer: Trainer) -> None:
@@ -260,6 +322,54 @@ def test_stopping_ends_the_process_in_the_container(trainer: Trainer, at_checkpo
     assert {os.stat(path).st_uid for path in (trainer.data / "OpenSeq2Seq/log").rglob("*")} == {OWNER}
 
 
+def test_processes_that_are_stopped_without_a_word(trainer: Trainer) -> None:
+    """mpiexec ends its processes silently, with the exit status of any error."""
+    (trainer.data / "mute").touch()
+    trainer.behave("1000")
+    thread = trainer.began()
+    training_run.stop(trainer.host, trainer.running())
+    thread.join(60)
+    assert trainer.trouble.kind is Problem.TRAINING_FAILED
+    assert trainer.trouble.subject == training_failures.rows()["interrupted"].title
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live-restore", "plain"])
+def test_docker_is_restarted_during_the_run(
+    fresh_engine: Callable[..., PrivateEngine], tmp_path: Path, live: bool
+) -> None:
+    engine = fresh_engine({"live-restore": live, "shutdown-timeout": 2})
+    add_image(engine)
+    service.install(engine, tmp_path / "bin")
+    host = build(engine.environ)
+    try:
+        trainer = settle(host, tmp_path)
+        trainer.behave("1000")
+        thread = trainer.began()
+        trainer.until(lambda: bool(trainer.of(Checkpoint)))
+        running = trainer.running()
+        subprocess.run([tmp_path / "bin/service", "docker", "restart"], check=True)
+        if live:
+            told = len(trainer.of(Step))
+            trainer.until(lambda: len(trainer.of(Step)) > told + 20)
+            assert trainer.running() == running
+            training_run.stop(host, running)
+        thread.join(60)
+        assert not thread.is_alive()
+        steps = [event.step for event in trainer.of(Step) if isinstance(event, Step)]
+        assert steps == list(range(1, len(steps) + 1)), "nothing of the log is lost"
+        if live:
+            assert b"run.py" not in host.engine.run_in(running.container_id, ("ps",)).stdout
+        else:
+            assert trainer.trouble.kind in (Problem.CONTAINER_NOT_RUNNING, Problem.CONTAINER_RESTARTED)
+            assert "started again" in trainer.trouble.hint
+            trainer.behave("1")
+            outcome = trainer.run()
+            assert outcome.job is not None
+            assert "--continue_learning" in outcome.job.argv
+    finally:
+        host.engine.close()
+
+
 @pytest.mark.parametrize("how", ["stop", "remove", "restart"])
 def test_the_container_goes_during_the_run(trainer: Trainer, how: str) -> None:
     trainer.behave("1000")
@@ -320,6 +430,23 @@ def test_two_trainings_at_once(trainer: Trainer) -> None:
     training_run.stop(trainer.host, trainer.running())
     thread.join(60)
     training_run.check_free(trainer.host, found.container)
+
+
+def test_two_wizards_begin_at_the_same_moment(trainer: Trainer, engine: PrivateEngine) -> None:
+    trainer.behave("30")
+    other = build(engine.environ)
+    try:
+        both = (trainer, Trainer(other, trainer.data))
+        threads = [threading.Thread(target=one.quietly, daemon=True) for one in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert len(list((trainer.data / "s2s-wizard/jobs").glob("*-train"))) == 1
+        assert sum(bool(one.of(Finished)) for one in both) >= 1
+        assert {one.trouble.kind for one in both if one.of(Trouble)} <= {Problem.TRAINING_RUNS}
+    finally:
+        other.engine.close()
 
 
 def test_a_file_in_the_place_of_the_log_folder(trainer: Trainer) -> None:

@@ -1,7 +1,8 @@
 """A job: a command in the container that goes on when this program ends, and what its files on the disk tell.
 
 Everything is in the job's own folder inside the data folder, which the container sees too: ``job.json`` (written
-before it starts), ``pid`` (the process, and when it began), ``stdout.log``, ``stderr.log``, and at the end ``exit``.
+before it starts), ``pid`` (the process, and when it began), ``stdout.log``, ``stderr.log``, at the end ``exit``, and
+``stopped`` where somebody has ended it.
 So a job is found again after this program, the terminal or the Docker service was restarted.
 """
 
@@ -18,6 +19,8 @@ JOBS = f"{FOLDER}/jobs"
 
 STARTED = "started"
 """The line that ``LAUNCH`` prints when the command runs."""
+STOPPED = "stopped"
+"""The file of a job that somebody has asked to end: what mpiexec says then is silence, and an exit status of 1."""
 
 _BEGAN = "sed 's/.*) //' \"/proc/$1/stat\" 2>/dev/null | cut -d' ' -f20"
 
@@ -32,7 +35,8 @@ sh -c '
 ' "$job" "$@" 3>&1 >"$job/stdout.log" 2>"$job/stderr.log" </dev/null
 code=$?
 [ -s "$job/pid" ] || exit 125
-kill -KILL -"$(cut -d' ' -f1 "$job/pid")" 2>/dev/null
+session=$(cut -d' ' -f1 "$job/pid")
+kill -KILL $(sed -n "s/^\([0-9]*\) (.*) . [0-9]* [0-9]* $session .*/\1/p" /proc/[0-9]*/stat 2>/dev/null) 2>/dev/null
 owner=$(stat -c %u:%g "$job/../../..")
 find "$job/.." "$job/../.." -maxdepth 0 -user 0 -exec chown "$owner" {{}} + 2>/dev/null
 while IFS= read -r path; do
@@ -41,9 +45,9 @@ done <"$job/owned"
 echo "$code" >"$job/exit.new" && {{ chown "$owner" "$job/exit.new" 2>/dev/null; mv "$job/exit.new" "$job/exit"; }}
 """
 """The shell script that runs a job: its folder, the working folder, the command. It prints ``STARTED``, stays with the
-command (which has a session of its own) to its end, ends what the command has left running, gives what root made to
-whom the data folder belongs (as the container sees it, so that it is right with user namespaces, too), and writes the
-exit status last.
+command (which has a session of its own) to its end, and ends what is left of that session: mpiexec gives each of its
+processes a group of its own, and may be killed before them. Then it gives what root made to the owner of the data
+(as the container sees it, so that it is right with user namespaces, too), and writes the exit status last.
 """
 
 ALIVE = f'[ "$({_BEGAN})" = "$2" ] && echo alive'

@@ -16,6 +16,7 @@ from wizard.model.container_job import Job, from_text, process, to_text
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line
 from wizard.model.machine import GpuReading
+from wizard.model.training.events import Silence, Step
 from wizard.model.training.plan import Standing
 from wizard.services.training import code, dependencies, inside, job, place, preflight, training_run
 from wizard.services.training.dependencies import Inside
@@ -58,10 +59,26 @@ def test_a_process_is_a_pid_and_its_beginning(text: str, found: tuple[str, str] 
     assert process(text) == found
 
 
-def test_jobs_are_numbered_whatever_the_clock(bench: Bench) -> None:
-    for _time in range(3):
+def test_jobs_are_numbered_whatever_the_clock(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for now in (2e9, 1e9, 0.0):  # set back by decades, twice
+        monkeypatch.setattr("time.time", lambda now=now: now)
         job.run(bench.host, bench.place, "try", ("true",), cancel=Cancel())
     assert [found.id for found in job.all_of(bench.host, bench.place)] == ["0001-try", "0002-try", "0003-try"]
+
+
+def test_a_training_whose_clock_is_set_back_is_followed_to_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.furnish()
+    clock = iter(range(2_000_000_000, 0, -100_000))
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))
+    assert bench.train("--num_epochs=2").fine
+    again = training_run.latest(bench.host, bench.place)
+    assert bench.train("--num_epochs=3").fine
+    assert training_run.latest(bench.host, bench.place) != again
+    steps = [event for event in bench.of(Step) if isinstance(event, Step)]
+    assert all((event.eta_seconds or 0) >= 0 and (event.seconds_per_step or 0) >= 0 for event in steps)
+    assert all(event.seconds >= 0 for event in bench.of(Silence) if isinstance(event, Silence))
 
 
 def test_paths_inside_and_outside(bench: Bench) -> None:

@@ -42,7 +42,7 @@ NO_STEP = "no-step"
 
 _DIGITS = 16
 _NUMBER = r"(?:[-+]?(?:nan|inf)|[-+]?\d{1,300}(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?)"
-_TIME = r"time per step = (?P<h>\d{1,9}):(?P<m>\d{1,2}):(?P<s>\d{1,9}(?:\.\d{1,9})?)"
+_TIME = r"time per step = (?P<h>-?\d{1,9}):(?P<m>\d{1,2}):(?P<s>\d{1,9}(?:\.\d{1,9})?)"
 _TAIL = r"(?: \| ppl = (?P<ppl>\S+) \| bpc = (?P<bpc>[^\s,]+))?"
 _AT = r"(?:Epoch (?P<epoch>\d{1,15}), g|G)lobal step (?P<step>\d{1,15}): "
 _STEP = re.compile(rf"\*\*\* {_AT}(?:\*\*\* +)?Train loss: (?P<loss>{_NUMBER}){_TAIL}(?:, {_TIME})?\s*")
@@ -385,12 +385,12 @@ class TrainingLog:
         if step is None:
             return
         first = self.step is None
-        self._pace.report(step.step, seconds)
+        counts = self._pace.report(step.step, seconds) and not first
         self.step = step.step
         total = self.total_steps if self._agrees(step) else None
         self._does(Doing.TRAINING)
         eta = self._pace.eta(self.settings, total)
-        self._events.append(Step(step.step, step.epoch, step.loss, None if first else seconds, total, eta))
+        self._events.append(Step(step.step, step.epoch, step.loss, seconds if counts else None, total, eta))
         self._judge(step)
 
     def _agrees(self, step: Step) -> bool:

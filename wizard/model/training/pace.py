@@ -56,6 +56,8 @@ class Pace:
         """evaluations that were measured"""
         self._since_report: list[float | None] = []
         self._last: int | None = None
+        self._stood_still = False
+        """whether the last report was left out as one of a stall"""
 
     def evaluated(self, seconds: float | None) -> None:
         """An evaluation is over; None where its time could not be measured."""
@@ -63,19 +65,29 @@ class Pace:
         if seconds is not None:
             self._measured.add(seconds, 0, 1)
 
-    def report(self, step: int, seconds_per_step: float | None) -> None:
-        """A step was reported, with the time per step since the report before (None where it was cut off)."""
+    def report(self, step: int, seconds_per_step: float | None) -> bool:
+        """A step was reported, with the time per step since the report before (None where it was cut off).
+
+        Returns whether it tells the speed. The program measures with a clock that can be set: what comes out negative
+        tells nothing, and a single report as long as a stall is the clock's, or the sleep of the machine.
+        """
         last, self._last = self._last, step
         evaluations, self._since_report = self._since_report, []
-        if last is None or seconds_per_step is None or step <= last:
-            return
+        if seconds_per_step is None or seconds_per_step < 0:
+            return False
+        if last is None or step <= last:
+            return True
         steps = step - last
         seconds = seconds_per_step * steps
         if None in evaluations:
             self._mixed.add(seconds, steps, len(evaluations))
-        else:
-            measured = sum(value for value in evaluations if value is not None)
-            self._plain.add(max(0.0, seconds - measured), steps)
+            return True
+        seconds = max(0.0, seconds - sum(value for value in evaluations if value is not None))
+        limit = self.stall() if seconds > SHORTEST_STALL else None
+        self._stood_still = limit is not None and seconds > limit and not self._stood_still
+        if not self._stood_still:
+            self._plain.add(seconds, steps)
+        return not self._stood_still
 
     def eta(self, settings: Settings, total: int | None) -> float | None:
         """Seconds until the last step, with the evaluations on the way; None while too little is known."""

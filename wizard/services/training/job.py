@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.model.container import DATA_TARGET
-from wizard.model.container_job import ALIVE, JOBS, LAUNCH, SIGNAL, STARTED, Job, from_text, process, to_text
+from wizard.model.container_job import ALIVE, JOBS, LAUNCH, SIGNAL, STARTED, STOPPED, Job, from_text, process, to_text
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
+from wizard.model.machine import PathKind
 from wizard.model.training.lines import Lines
 from wizard.services.training.place import Place
 
@@ -167,6 +168,9 @@ def stop(host: Host, job: Job, *, patience: float = 60.0, cancel: Cancel | None 
         where = process(_text(host, job.path("pid")))
         if not now.running or where is None:
             return now
+        if not stopped(host, job):
+            with suppress(Trouble):  # a full disk is no reason to go on
+                host.files.replace(job.path(STOPPED), None, b"")
         with suppress(Trouble):  # the container may go in this very moment; the state tells
             host.engine.run_in(job.container_id, ("sh", "-c", SIGNAL, "sh", *where, signal), timeout=20)
         deadline = time.monotonic() + seconds
@@ -176,6 +180,11 @@ def stop(host: Host, job: Job, *, patience: float = 60.0, cancel: Cancel | None 
             cancel.wait(REFRESH)
             cancel.check()
     return state(host, job)
+
+
+def stopped(host: Host, job: Job) -> bool:
+    """Whether somebody has asked the job to end."""
+    return host.files.info(job.path(STOPPED)).kind is PathKind.FILE
 
 
 def follow(

@@ -59,10 +59,14 @@ def readings(host: Host, container: ContainerInfo) -> tuple[GpuReading, ...]:
 def find(host: Host, name: str) -> Place:
     """The container ``name``, started if it is ours and has stopped.
 
-    Raises ``NO_DATA_FOLDER`` for a container without one on this machine, and what ``shell.prepare`` raises.
+    Raises ``NO_DATA_FOLDER`` for a container without one on this machine, ``FILE_READ_ONLY`` for one that may not write
+    there, and what ``shell.prepare`` raises.
     """
     plan = shell.prepare(host, name, ("true",), tty=False)
-    data = next((mount.source for mount in plan.container.mounts if mount.target == DATA_TARGET), "")
-    if not data or host.files.info(data).kind is not PathKind.DIRECTORY:
+    mount = next((mount for mount in plan.container.mounts if mount.target == DATA_TARGET), None)
+    if mount is None or host.files.info(mount.source).kind is not PathKind.DIRECTORY:
         raise Trouble(Problem.NO_DATA_FOLDER, subject=plan.container.name)
-    return Place(plan.container, posixpath.normpath(data), plan.notes)
+    if mount.read_only:
+        hint = _('The container may only read its data folder. Make another one that may write: "s2s-wizard up".')
+        raise Trouble(Problem.FILE_READ_ONLY, subject=mount.target, hint=hint)
+    return Place(plan.container, posixpath.normpath(mount.source), plan.notes)

@@ -134,10 +134,11 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
         _check_same(host, place, config, logdir)
     if mode in ("eval", "infer") and not folder.resumes:
         raise Trouble(Problem.NO_CHECKPOINT, subject=logdir)
-    free = host.files.disk(place.data).free
-    if free < SMALLEST_DISK:
-        hint = _("Checkpoints need some room: {size} MB are free.").format(size=free // 1_000_000)
-        raise Trouble(Problem.DISK_FULL, subject=place.data, hint=hint)
+    for path in (place.data, place.outside(logdir)):  # the log folder may be a disk of its own
+        free = host.files.disk(path).free
+        if free < SMALLEST_DISK:
+            hint = _("Checkpoints need some room: {size} MB are free.").format(size=free // 1_000_000)
+            raise Trouble(Problem.DISK_FULL, subject=path, hint=hint)
     run = Run(
         config=config.path,
         mode=mode,

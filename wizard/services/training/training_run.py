@@ -215,11 +215,14 @@ def watch(host: Host, job: Job, emit: Emit = ignore, cancel: Cancel | None = Non
             hint = _("The last checkpoint is of step {n}; started again, the training goes on from there.")
             trouble.hint = hint.format(n=watcher.checkpoint[1])
         raise trouble
+    failure = watcher.verdict(ended.code)
+    if failure is not None and jobs.stopped(host, job):
+        failure = training_failures.worded(Failure("interrupted", failure.text))
     return Outcome(
         job,
         ended.code,
         watcher.finished,
-        watcher.verdict(ended.code),
+        failure,
         watcher.checkpoint,
         job.facts.get("logdir", ""),
     )

@@ -66,7 +66,7 @@ def become_owner(data, folders):
 def lock(path):
     """Keeps other runs out of the folder; one that was just ended gets a moment to go."""
     handle = open(path, "w")  # held until the end
-    until = time.time() + LOCK_SECONDS
+    until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,7 +74,7 @@ def lock(path):
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 return handle  # a file system without locks
-            if time.time() > until:
+            if time.monotonic() > until:
                 raise Stop("busy") from error
             time.sleep(0.1)
 
@@ -189,8 +189,8 @@ class Run:
             self.seen[stem] = why
             if why:
                 self.failed.append([stem, why])
-            if time.time() - self.told >= BETWEEN_LINES:
-                self.told = time.time()
+            if time.monotonic() - self.told >= BETWEEN_LINES:
+                self.told = time.monotonic()
                 say({"recordings": len(self.seen)})
 
     def finish(self):
