@@ -322,6 +322,19 @@ def test_the_images_that_have_a_name_are_listed(dock: Dock) -> None:
     assert (found.id, found.size > 0) == (known.id, True)
 
 
+def test_an_image_loses_its_name_unless_a_container_needs_it(own_dock: Dock) -> None:
+    engine, made = own_dock.engine, own_dock.engine.create(spec(own_dock))
+    with pytest.raises(Trouble) as caught:
+        engine.remove_image(own_dock.image)
+    assert caught.value.kind is Problem.ENGINE_OTHER
+    for box in (made, *(box.id for box in engine.containers(all=True))):
+        engine.remove(box, force=True)
+    engine.remove_image(own_dock.image)
+    assert engine.image(own_dock.image) is None
+    assert not any(tag.endswith(own_dock.image) for image in engine.images() for tag in image.tags)
+    engine.remove_image(own_dock.image)
+
+
 def test_an_entry_point_of_ours_takes_the_place_of_the_images_own(dock: Dock) -> None:
     asked = replace(spec(dock), command=("600",), entrypoint=("sleep",), network="none", read_only=True)
     made = dock.engine.create(asked)

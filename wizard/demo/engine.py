@@ -171,6 +171,18 @@ class SimEngine:
             self._daemon.images[str(reference)] = image
             yield {"stream": f"Loaded image: {name}\n"}
 
+    def remove_image(self, name: str) -> None:
+        self.ping()
+        reference = str(ImageReference.parse(name))
+        image = self._daemon.images.get(reference)
+        if image is None:
+            return
+        if any(box.info.image_id == image.id for box in self._daemon.boxes.values()):
+            text = f"conflict: unable to remove repository reference {name!r} (must force) - container is using it"
+            raise Trouble(Problem.ENGINE_OTHER, text, subject=name)
+        del self._daemon.images[reference]
+        self._daemon.tree.use(self._spec.docker.root_dir, -image.size)
+
     def _image(self, text: str) -> ImageInfo | None:
         for image in self._daemon.images.values():
             if image.id == text or (len(text) >= 12 and image.id.removeprefix("sha256:").startswith(text)):

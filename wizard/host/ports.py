@@ -211,6 +211,11 @@ class Engine(Protocol):
         ``cancel`` ends it too and raises ``CANCELLED``.
         """
 
+    def remove_image(self, name: str) -> None:
+        """Takes a name away, and with an image's last name the image and the layers that no other has; one that is not
+        there is fine. Raises ``ENGINE_OTHER`` while a container needs the image.
+        """
+
     def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
         """The running containers, or all of them."""
 

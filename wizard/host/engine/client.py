@@ -214,6 +214,14 @@ class DockerEngine:
         finally:
             connection.close()
 
+    def remove_image(self, name: str) -> None:
+        try:
+            with self.border(f"DELETE /images/{name}", name):
+                self.client(_CHANGE_SECONDS).remove_image(name)
+        except Trouble as trouble:
+            if trouble.kind is not Problem.IMAGE_MISSING:
+                raise
+
     # --- containers ---------------------------------------------------------------------------------------------
 
     def containers(self, *, all: bool = False) -> tuple[ContainerInfo, ...]:
