@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import requests
 
 MOST_CONNECTIONS = 32
-_PIECE = 256 * 1024
+_PIECE = 1024 * 1024
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _EXPIRED = (401, 403)
 

@@ -23,7 +23,7 @@ from wizard.host.store import FolderStore
 from wizard.model.errors import Problem, Trouble
 
 CHUNK = 4 * 1024 * 1024
-_PIECE = 1024 * 1024
+_PIECE = 4 * 1024 * 1024
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"s2sblob1"
 _ENTRY = struct.Struct("<I")
