@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,7 +36,12 @@ class PrivateEngine:
     """A dockerd of our own. ``socket`` is a path; ``url`` is what DOCKER_HOST wants; ``log`` is the daemon's log."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    command: tuple[str, ...]
+    path: str
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._begin()
 
     @property
     def socket(self) -> str:
@@ -81,6 +86,34 @@ class PrivateEngine:
         finally:
             client.close()
 
+    def restart(self) -> None:
+        """Ends the daemon and starts it again, as ``systemctl restart docker`` does."""
+        self.process.terminate()
+        self.process.wait(_STOP_SECONDS)
+        self._begin()
+        if not self.answers():
+            raise CannotStart(f"dockerd does not start again:\n{self.log.read_text(errors='replace')[-1500:]}")
+
+    def answers(self) -> bool:
+        """Waits for the daemon to answer; whether it does."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if _answers(self.socket):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _begin(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PATH": self.path},
+                start_new_session=True,  # Ctrl-C in the tests is not for the engine
+            )
+
     def kill(self) -> None:
         """Ends the daemon as a crash would: SIGKILL, nothing tidied."""
         self.process.kill()
@@ -121,27 +154,16 @@ def start(config: Mapping[str, Any] | str | None = None, *options: str, path: st
     folder = Path(tempfile.mkdtemp(prefix="s2s-"))
     text = config if isinstance(config, str) else json.dumps(config or {}, indent=2) + "\n"
     (folder / "daemon.json").write_text(text)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-                *("--host", f"unix://{folder}/docker.sock", "--pidfile", str(folder / "pid")),
-                *("--config-file", str(folder / "daemon.json"), "--iptables=false", "--bridge=none"),
-                *options,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PATH": path},
-            start_new_session=True,  # Ctrl-C in the tests is not for the engine
-        )
-    engine = PrivateEngine(folder, process)
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if _answers(engine.socket):
-            return engine
-        time.sleep(0.1)
+    command = (
+        program,
+        *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
+        *("--host", f"unix://{folder}/docker.sock", "--pidfile", str(folder / "pid")),
+        *("--config-file", str(folder / "daemon.json"), "--iptables=false", "--bridge=none"),
+        *options,
+    )
+    engine = PrivateEngine(folder, command, path)
+    if engine.answers():
+        return engine
     said = engine.log.read_text(errors="replace")[-1500:]
     engine.stop()
     raise CannotStart(f"dockerd does not start here:\n{said}")

@@ -18,6 +18,10 @@ _REFERENCE = re.compile(
     rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+UNFINISHED = "s2s-wizard/unfinished"
+"""The repository, in the engine alone, of images that have only the first layers of another one."""
+LABEL_UNFINISHED = "s2s-wizard.unfinished"
+"""Marks such an image as ours; its value is the name of the whole one."""
 DOCKER_HUB = "docker.io"
 
 

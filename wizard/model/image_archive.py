@@ -11,7 +11,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 
-from wizard.model.image import Document, ImageReference
+from wizard.model.image import LABEL_UNFINISHED, Document, ImageReference
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _BLOCK = 512
@@ -46,6 +46,21 @@ def index(name: ImageReference, document: Document) -> bytes:
 def legacy(name: ImageReference, config: str, layers: Iterable[str]) -> bytes:
     """``manifest.json``: the image's name, and the places of its configuration and layers in the archive."""
     return json.dumps([{"Config": config, "RepoTags": [str(name)], "Layers": list(layers)}]).encode()
+
+
+def beginning(config: bytes, count: int, whole: ImageReference) -> bytes:
+    """The configuration of an image that has only the first ``count`` layers of the one that ``config`` describes; the
+    same bytes each time. Raises ValueError, KeyError or TypeError for what is no configuration.
+    """
+    about = json.loads(config)
+    return json.dumps(
+        {
+            "architecture": about["architecture"],
+            "os": about["os"],
+            "config": {"Labels": {LABEL_UNFINISHED: str(whole)}},
+            "rootfs": {"type": "layers", "diff_ids": about["rootfs"]["diff_ids"][:count]},
+        }
+    ).encode()
 
 
 def layout() -> bytes:

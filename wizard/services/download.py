@@ -1,15 +1,19 @@
 """Downloads an image into the cache, and gives it to the engine while it comes.
 
-What is in the cache survives everything that may end this program. The engine gets one archive that every engine takes;
+What is in the cache survives everything that may end this program. The engine gets an archive that every engine takes;
 layers that it is known to have are left out of it, and not fetched.
+
+An engine with a graph driver unpacks an archive only when all of it has arrived. So it is given the image in parts: all
+but the last make an image of our own with the first layers only, and the engine, which has those then, unpacks them
+while the next ones come. These images are removed at the end; those of a process that was killed, with the next one's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from wizard.host.ports import BlobSource, CachedBlob, Host
 from wizard.model import engine_text, image_archive
@@ -17,7 +21,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
-from wizard.model.image import ImageReference, Manifest
+from wizard.model.image import LABEL_UNFINISHED, UNFINISHED, ImageReference, Manifest
 from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
@@ -33,6 +37,11 @@ _LARGEST_CONFIG = 8 * 1024 * 1024
 _TRIES = 5
 _MOST_RELATIVES = 4
 """images of the same repository whose manifests are asked for, to find layers in common"""
+LEAST_PART = 16_000_000
+"""bytes of a part of an image that are worth a load of their own"""
+_MOST_PARTS = 16
+_GRACE_SECONDS = 3.0
+"""for an engine that unpacks a part when the download is stopped: what it makes later is not removed any more"""
 REASONS = {
     Wait.NETWORK: N_("Nothing comes from the network. What is here is kept; it goes on as soon as something comes."),
     Wait.RETRY: N_("The connection broke. It is tried again and again; what is here is kept."),
@@ -158,10 +167,7 @@ def _in_engine(host: Host, manifest: Manifest, key: Secret | None, info: EngineI
         return frozenset()
     names = host.engine.images()
     if not info.containerd_store:
-        try:
-            wanted = tuple(json.loads(config)["rootfs"]["diff_ids"])
-        except (ValueError, KeyError, TypeError):
-            return frozenset()
+        wanted = _unpacked(config)
         if len(wanted) != len(manifest.layers):
             return frozenset()
         shared = 0
@@ -181,6 +187,14 @@ def _in_engine(host: Host, manifest: Manifest, key: Secret | None, info: EngineI
             continue
         layers |= {layer.digest for layer in found_manifest.layers}
     return frozenset(layers & {layer.digest for layer in manifest.layers})
+
+
+def _unpacked(config: bytes) -> tuple[str, ...]:
+    """The digests of the layers without compression; none where the configuration cannot be read."""
+    try:
+        return tuple(json.loads(config)["rootfs"]["diff_ids"])
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _in_common(some: tuple[str, ...], others: tuple[str, ...]) -> int:
@@ -226,16 +240,44 @@ def run(
         if here is not None and {here.id, *here.repo_digests} & set(manifest.digests):
             emit(Finished(_("{image} is here.").format(image=reference)))
             return Pulled(str(reference), here.id, manifest.digest, already=True)  # the other one has fetched it
-        arrived = work.run()
+        try:
+            arrived = work.run()
+        finally:
+            _remove_unfinished(host)
         if not way.keep:
             host.cache.remove(tuple(layer.digest for layer in manifest.layers))
     return Pulled(str(reference), arrived, manifest.digest, already=False)
 
 
 def clean(host: Host) -> int:
-    """Empties the cache; the bytes that this gave back. Raises ``BUSY`` while something is downloaded."""
+    """Empties the cache, and removes what a killed download has left in the engine; the bytes that the cache gave back.
+    Raises ``BUSY`` while something is downloaded.
+    """
     with host.cache.lock():
+        _remove_unfinished(host)
         return host.cache.remove()
+
+
+def _remove_unfinished(host: Host) -> None:
+    """Removes our images that have only a part of their layers, as far as the engine lets us."""
+    with suppress(Trouble):
+        names = [name for found in host.engine.images() for name in found.tags if name.startswith(f"{UNFINISHED}:")]
+        for name in names:
+            image = host.engine.image(name)
+            if image is not None and LABEL_UNFINISHED in image.labels:
+                with suppress(Trouble):
+                    host.engine.remove_image(name)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What the engine gets in one load: the layers from the place ``first`` up to ``end``, which is known (not None)
+    when the last of them is under way. ``before`` is the load of the part before it.
+    """
+
+    first: int = 0
+    before: Loading | None = None
+    end: int | None = None
 
 
 class _Work:
@@ -262,6 +304,12 @@ class _Work:
         here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
         self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))
         self._telling = Telling(self._progress, emit, clock, stall_after, REASONS)
+        # The containerd store takes the layers of an archive as they come, and podman knows no layers but its own.
+        self._divides = (
+            not info.containerd_store
+            and info.kind is not EngineKind.PODMAN
+            and len(_unpacked(self._stock.config)) == len(manifest.layers)
+        )
 
     def run(self) -> str:
         """Fetches, loads and compares; the image's id."""
@@ -271,9 +319,10 @@ class _Work:
         self._progress.start(self._clock())
         trouble = self._attempt(stock.skipped)
         if trouble is not None:
-            # Docker was restarted meanwhile, or an image that had the layers was removed: everything once more.
+            # Docker was restarted meanwhile, or an image that had the layers was removed: everything once more, as one.
             self._emit(Line(_("{reason} It is tried once more.").format(reason=said(trouble))))
             self._progress.error = None
+            self._divides = False
             for digest in self._host.cache.recheck(tuple(self._sizes)):  # what the disk has changed comes anew
                 self._progress.arrived(digest, -self._sizes[digest], self._clock())
             trouble = self._attempt(frozenset())
@@ -288,7 +337,9 @@ class _Work:
     def _attempt(self, skipped: frozenset[str]) -> Trouble | None:
         """Fetches all layers but those, and loads the image meanwhile; what the engine says against it, at the end."""
         blobs: dict[str, CachedBlob] = {}
+        part, loads = _Part(), list[Loading]()
         fetcher: Fetcher | None = None
+        ended = Cancel()
         try:
             for digest, size in self._sizes.items():
                 if digest not in skipped:
@@ -302,26 +353,73 @@ class _Work:
                 self._clock,
             )
             fetcher.start()
-            loading = Loading(self._host, self._archive(blobs, fetcher), self._telling, self._cancel)
-            while not fetcher.finished or loading.is_alive():
-                loading.join(_TICK)
-                if not loading.is_alive():
+            loads.append(Loading(self._host, self._archive(part, blobs, fetcher), self._telling, ended))
+            while not fetcher.finished or loads[-1].is_alive():
+                loads[-1].join(_TICK)
+                if self._is_unfinished(part.end):
+                    part = _Part(part.end or 0, loads[-1])
+                    loads.append(Loading(self._host, self._archive(part, blobs, fetcher), self._telling, ended))
+                if not loads[-1].is_alive():
                     self._cancel.wait(0 if fetcher.finished else _TICK)
+                self._verdict(loads)
                 fetcher.tick()
                 self._telling.look()
                 self._cancel.check()
             fetcher.check()
-            return self._verdict(loading.trouble)
+            return self._verdict(loads)
         except Trouble as trouble:
             raise self._explained(trouble) from trouble
         finally:
             if fetcher is not None:
                 fetcher.close()
+            for loading in loads if self._is_unfinished(part.end) else loads[:-1]:
+                loading.join(_GRACE_SECONDS)
+            ended.set()
             for blob in blobs.values():
                 blob.close()
 
-    def _archive(self, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
-        """The archive, each layer as soon as it is whole."""
+    def _archive(self, part: _Part, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
+        """The archive of a part, each layer as soon as it is whole. Its last layer is the one that is here when the
+        engine has nothing to do, and there is enough for it; what the archive is comes behind.
+        """
+        archive, layers, sent = image_archive, self._manifest.layers, dict[str, int]()
+        least = max(LEAST_PART, self._manifest.download_size // _MOST_PARTS)
+
+        def enough() -> bool:
+            idle = part.before is None or not part.before.is_alive()
+            return self._divides and idle and sum(sent.values()) >= least
+
+        end = part.first
+        for layer in layers[part.first :]:
+            blob = blobs.get(layer.digest)
+            if blob is not None and layer.digest not in sent:
+                if enough() or not fetcher.wait(layer.digest, enough):
+                    break
+                yield from archive.member(archive.path_of(layer.digest), blob.size, blob.pieces())
+                sent[layer.digest] = blob.size
+            end += 1
+        if part.before is not None:
+            part.before.join()
+            if part.before.trouble is not None or self._progress.error is not None:
+                raise part.before.trouble or Trouble(Problem.PULL_FAILED, subject=str(self._reference))
+        yield from self._unfinished(end) if self._is_unfinished(end) else self._documents()
+        part.end = end
+        yield archive.end()
+
+    def _is_unfinished(self, end: int | None) -> bool:
+        return end is not None and end < len(self._manifest.layers)
+
+    def _unfinished(self, count: int) -> Iterator[bytes]:
+        """What makes an image of the first ``count`` layers."""
+        archive, manifest = image_archive, self._manifest
+        data = archive.beginning(self._stock.config, count, self._reference)
+        name = replace(ImageReference.parse(UNFINISHED), tag=f"{manifest.config_digest[-12:]}-{count}")
+        layers = [archive.path_of(layer.digest) for layer in manifest.layers[:count]]
+        yield from archive.file("config.json", data)
+        yield from archive.file("manifest.json", archive.legacy(name, "config.json", layers))
+
+    def _documents(self) -> Iterator[bytes]:
+        """What makes the image."""
         manifest, archive = self._manifest, image_archive
         config = archive.path_of(manifest.config_digest)
         yield from archive.file("oci-layout", archive.layout())
@@ -331,16 +429,12 @@ class _Work:
         yield from archive.file(config, self._stock.config)
         layers = [archive.path_of(layer.digest) for layer in manifest.layers]
         yield from archive.file("manifest.json", archive.legacy(self._reference, config, layers))
-        for digest, blob in blobs.items():
-            fetcher.wait(digest)
-            yield from archive.member(archive.path_of(digest), blob.size, blob.pieces())
-        yield archive.end()
 
-    def _verdict(self, raised: Trouble | None) -> Trouble | None:
-        """What the engine had against the archive."""
-        if raised is not None or self._progress.error is None:
-            return raised
+    def _verdict(self, loads: list[Loading]) -> Trouble | None:
+        """What the engine had against the archives. Raises ``DISK_FULL``, which nothing more can help against."""
         text = self._progress.error
+        if text is None:
+            return next((loading.trouble for loading in loads if loading.trouble is not None), None)
         kind = engine_text.of_pull(text, key_given=True)
         evidence = (Evidence("POST /images/load", text),)
         if kind is Problem.DISK_FULL:

@@ -27,6 +27,8 @@ CONNECTIONS = 16
 _FIRST = 8
 _RUN = 8
 """the most chunks that are asked for at once"""
+_LOOK_SECONDS = 0.1
+"""for who waits for a layer, between two looks at what else it waits for"""
 _PATIENCE = 24 * 3600.0
 """seconds without a single byte after which it is given up"""
 _LONGEST_PAUSE = 30.0
@@ -159,12 +161,17 @@ class Fetcher:
         for stream in streams:
             stream.close()
 
-    def wait(self, digest: str) -> None:
-        """Returns when this layer is here and was compared. Raises what ended the download before."""
+    def wait(self, digest: str, unless: Callable[[], bool] | None = None) -> bool:
+        """Returns True when this layer is here and was compared, False as soon as ``unless`` says so before. Raises
+        what ended the download before.
+        """
         with self._change:
             while any(part.blob.digest == digest for part in self._parts):
                 self._raise()
-                self._change.wait(0.5)
+                if unless is not None and unless():
+                    return False
+                self._change.wait(_LOOK_SECONDS)
+        return True
 
     def check(self) -> None:
         """Raises what ended the download."""

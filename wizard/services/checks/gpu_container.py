@@ -19,6 +19,7 @@ from wizard.model.container import ContainerSpec, Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
+from wizard.model.image import LABEL_UNFINISHED
 from wizard.model.machine import EngineInfo, ImageInfo, PathKind
 from wizard.services import container
 from wizard.services.checks.check import Check
@@ -57,7 +58,7 @@ def _images(host: Host, info: EngineInfo) -> Iterator[ImageInfo]:
     listed = sorted(host.engine.images(), key=lambda image: (not _is_ours(image), image.size))
     for image in listed[:_TRIES]:
         known = host.engine.image(image.id)
-        if known is not None and known.architecture in ("", info.arch):
+        if known is not None and known.architecture in ("", info.arch) and LABEL_UNFINISHED not in known.labels:
             yield image
 
 

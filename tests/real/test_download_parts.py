@@ -1,0 +1,272 @@
+"""An image that is given to a real engine in parts, while the rest of it still comes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.test_download import MB, OURS, PATIENCE, check_honest, made, only, proved, sent_bytes
+from tests.support import images
+from tests.support.engine import PrivateEngine
+from tests.support.registry import NgcLike, Pushed
+from wizard.host.cache import FolderCache
+from wizard.host.ports import Host
+from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Cancel, Line
+from wizard.model.image import LABEL_UNFINISHED, UNFINISHED
+from wizard.model.progress import PullPlan
+from wizard.services import download, pull
+
+pytestmark = pytest.mark.real
+LAYERS = [MB, 600_000, MB, 600_000, MB, 600_000]
+
+
+class Watched:
+    """The engine. ``before`` is called with the number of each load and may raise or give messages instead of it;
+    ``after`` when it is over.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._engine = host.engine
+        self.loads = 0
+        self.before: Callable[[int], list[dict[str, Any]]] = lambda _number: []
+        self.after: Callable[[int], None] = lambda _number: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def load(self, archive: Iterable[bytes], cancel: Cancel) -> Iterator[dict[str, Any]]:
+        self.loads += 1
+        number = self.loads
+        if said := self.before(number):
+            yield from said
+            return
+        yield from self._engine.load(archive, cancel)
+        self.after(number)
+
+
+@pytest.fixture
+def host(engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(download, "LEAST_PART", 500_000)
+    ngc.throttle(MB)
+    return made(engine, ngc, tmp_path)
+
+
+@pytest.fixture
+def watched(host: Host) -> Watched:
+    return Watched(host)
+
+
+def unfinished(host: Host) -> list[str]:
+    return [tag for image in host.engine.images() for tag in image.tags if tag.startswith(UNFINISHED)]
+
+
+def pulled(host: Host, watched: Watched, pushed: Pushed, **more: Any) -> list[object]:
+    """Pulls the image, proves it, and that nothing else is left."""
+    events: list[object] = []
+    pull.run(replace(host, engine=watched), pushed.image, None, events.append, way=OURS, **more)
+    proved(host, pushed)
+    check_honest(events, pushed.download_size)
+    assert unfinished(host) == []
+    return events
+
+
+def refused(host: Host, watched: Watched, pushed: Pushed, cancel: Cancel | None = None) -> Trouble:
+    events: list[object] = []
+    with pytest.raises(Trouble) as caught:
+        pull.run(replace(host, engine=watched), pushed.image, None, events.append, cancel, way=OURS)
+    check_honest(events, pushed.download_size, ended_well=False)
+    assert host.engine.image(pushed.image) is None
+    return caught.value
+
+
+def test_the_engine_unpacks_while_the_rest_comes(host: Host, watched: Watched, ngc: NgcLike) -> None:
+    same = images.busybox_archive()
+    pushed = ngc.push("parts/whole", layers=[same, *LAYERS, same, MB])
+    named: list[list[str]] = []
+
+    def look(_number: int) -> None:
+        named.append(unfinished(host))
+        if len(named) == 1:
+            assert host.engine.image(pushed.image) is None
+            (name,) = named[0]
+            part = host.engine.image(name)
+            assert part is not None
+            assert part.labels[LABEL_UNFINISHED] == pushed.image
+            assert part.layers == tuple(blob.diff_id for blob in pushed.layers[: len(part.layers)])
+
+    watched.after = look
+    pulled(host, watched, pushed)
+    assert 3 <= watched.loads <= len(LAYERS) + 2
+    assert [len(names) for names in named] == [*range(1, watched.loads), watched.loads - 1]
+    assert sum(sent_bytes(ngc, blob) for blob in set(pushed.layers)) == pushed.download_size - pushed.config.size
+
+
+def test_a_part_is_worth_a_load(host: Host, watched: Watched, ngc: NgcLike, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed = ngc.push("parts/small", layers=[100_000] * 30)
+    ngc.throttle(None)
+    monkeypatch.setattr(download, "LEAST_PART", 1_500_000)
+    pulled(host, watched, pushed)
+    assert watched.loads <= 3
+
+
+def test_the_containerd_store_gets_one_archive(
+    containerd_engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LEAST_PART", 500_000)
+    host = made(containerd_engine, ngc, tmp_path)
+    watched = Watched(host)
+    pulled(host, watched, ngc.push("parts/containerd", layers=LAYERS))
+    assert watched.loads == 1
+
+
+def test_an_image_that_the_engine_has_in_part(
+    host: Host, watched: Watched, engine: PrivateEngine, ngc: NgcLike
+) -> None:
+    pushed = ngc.push("parts/partly", layers=LAYERS)
+    client = engine.client()
+    try:
+
+        def keep(number: int) -> None:
+            if number == 1:
+                client.tag(unfinished(host)[0], "parts/base", "1")
+
+        watched.after = keep
+        pulled(host, watched, pushed)
+        host.engine.remove_image(pushed.image)
+        base = host.engine.image("parts/base:1")
+        assert base is not None
+        ngc.requests.clear()
+        watched.loads = 1
+        events = pulled(host, watched, pushed)
+        assert watched.loads >= 3
+        here = pushed.layers[: len(base.layers)]
+        assert only(PullPlan, events)[0].bytes_here == sum(blob.size for blob in here)
+        assert [sent_bytes(ngc, blob) for blob in here] == [0] * len(here)
+    finally:
+        client.remove_image("parts/base:1")
+        client.close()
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["raised", "told"])
+def test_a_part_that_fails(host: Host, watched: Watched, ngc: NgcLike, how: str) -> None:
+    """Everything is given once more, in one archive; nothing is fetched again."""
+    pushed = ngc.push(f"parts/fails-{how}", layers=LAYERS)
+
+    def fail(number: int) -> list[dict[str, Any]]:
+        if number != 2:
+            return []
+        if how == "raised":
+            raise Trouble(Problem.ENGINE_LOST, "in the middle")
+        return [{"error": "something is wrong with it"}]
+
+    watched.before = fail
+    events = pulled(host, watched, pushed)
+    assert watched.loads == 3
+    assert [event for event in only(Line, events) if "once more" in event.text]
+    assert sum(sent_bytes(ngc, blob) for blob in pushed.layers) == pushed.download_size - pushed.config.size
+
+
+def test_an_engine_without_room_is_told_at_once(host: Host, watched: Watched, ngc: NgcLike) -> None:
+    pushed = ngc.push("parts/full", layers=[*LAYERS, 20 * MB])
+    watched.before = lambda number: [{"error": "write /x: no space left on device"}] if number == 2 else []
+    assert refused(host, watched, pushed).kind is Problem.DISK_FULL
+    assert unfinished(host) == []
+    kept = sum(host.cache.here(blob.digest, blob.size) for blob in pushed.layers)
+    assert 500_000 < kept < pushed.download_size
+
+
+def test_stopping_takes_the_parts_away(host: Host, watched: Watched, ngc: NgcLike) -> None:
+    pushed = ngc.push("parts/stopped", layers=[*LAYERS, 5 * MB])
+    cancel = Cancel()
+    watched.after = lambda _number: cancel.set()
+    assert refused(host, watched, pushed, cancel).kind is Problem.CANCELLED
+    assert unfinished(host) == []
+    kept = sum(host.cache.here(blob.digest, blob.size) for blob in pushed.layers)
+    assert kept > 500_000
+    ngc.throttle(None)
+    ngc.requests.clear()
+    watched.after = lambda _number: None
+    events = pulled(host, watched, pushed)
+    assert only(PullPlan, events)[0].bytes_here == kept
+    assert sum(sent_bytes(ngc, blob) for blob in pushed.layers) == pushed.download_size - pushed.config.size - kept
+
+
+def test_an_engine_that_is_restarted_in_between(
+    fresh_engine: Callable[..., PrivateEngine], ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LEAST_PART", 500_000)
+    private = fresh_engine()
+    host = made(private, ngc, tmp_path)
+    watched = Watched(host)
+    pushed = ngc.push("parts/restarted", layers=LAYERS)
+    ngc.throttle(MB)
+    watched.after = lambda number: private.restart() if number == 1 else None
+    pulled(host, watched, pushed)
+    assert watched.loads >= 3
+
+
+def test_killed_between_two_parts(host: Host, engine: PrivateEngine, ngc: NgcLike, tmp_path: Path) -> None:
+    """What the killed one has left in the engine is used, and goes at the end."""
+    pushed = ngc.push("parts/killed", layers=[17 * MB, 2 * MB, 9 * MB, 9 * MB])
+    ngc.throttle(6 * MB)
+    environ = {**engine.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg")}
+    program = str(Path(sys.executable).with_name("s2s-wizard"))
+    words = [program, "pull", pushed.image, "--via", "download", "--connections", "2", "--json"]
+    with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + PATIENCE
+        while not unfinished(host) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    assert len(unfinished(host)) == 1
+    assert host.engine.image(pushed.image) is None
+    ngc.throttle(None)
+    ngc.requests.clear()
+    done = subprocess.run(words, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1]["digest"] == pushed.digest
+    assert next(line for line in lines if line["event"] == "plan")["bytes_here"] >= pushed.layers[0].size
+    assert sent_bytes(ngc, pushed.layers[0]) == 0
+    proved(host, pushed)
+    assert unfinished(host) == []
+    assert FolderCache(str(tmp_path / "xdg" / "s2s-wizard")).usage() == 0
+
+
+def test_only_what_is_ours_goes(host: Host, watched: Watched, engine: PrivateEngine, ngc: NgcLike) -> None:
+    client = engine.client()
+    mine = f"{UNFINISHED}:mine"
+    try:
+        client.tag(images.BUSYBOX, UNFINISHED, "mine")
+        pushed = ngc.push("parts/others", layers=LAYERS)
+        left: list[str] = []
+
+        def leave(number: int) -> None:
+            """What a killed process would leave."""
+            if number == 1:
+                (name,) = (name for name in unfinished(host) if name != mine)
+                client.tag(name, UNFINISHED, "left")
+                left.append(name)
+
+        watched.after = leave
+        pull.run(replace(host, engine=watched), pushed.image, None, way=OURS)
+        assert left
+        assert unfinished(host) == [mine]
+        client.tag(images.BUSYBOX, UNFINISHED, "mine")
+        download.clean(host)
+        assert unfinished(host) == [mine]
+    finally:
+        client.remove_image(mine)
+        client.close()
+    assert host.engine.image(images.BUSYBOX) is not None
