@@ -107,6 +107,29 @@ def test_tensorboard_is_started_and_ended(ready: Keyboard) -> None:
     assert ready("train", "--stop", "tensorboard", "--json").lines[-1]["running"] is False
 
 
+def test_the_configurations_by_task(ready: Keyboard) -> None:
+    furnish(ready)
+    ended = ready("train", "--list")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[0] == "speech recognition"
+    assert lines[1] == "[ok]    jasper-Mini-for-Jetson: Jasper Mini"
+    assert "[info]  ds2_toy_config: Deep Speech 2, toy" in lines
+    assert "[skip]  jasper_commands: Jasper 10x3" in lines
+    assert "    Not now: its data is not here: Speech Commands, short words" in lines
+    document = ready("train", "--list", "--json").document
+    assert document["machine"] == {"gpus": 1, "memory": 6_442_450_944, "capability": "7.5"}
+    mini = document["configurations"][0]
+    assert (mini["name"], mini["task"], mini["fits"], mini["stops"]) == ("jasper-Mini-for-Jetson", "speech", "yes", [])
+    assert (mini["data"]["here"], mini["data"]["disk_gb"], mini["gpu_memory_gb"]) == (True, 224.0, None)
+
+
+def test_the_configurations_without_docker(at: Sit) -> None:
+    ended = at("no-docker")("train", "--list")
+    assert ended.code == 0
+    assert "ds2_toy_config" in ended.out
+
+
 def test_nothing_to_stop(ready: Keyboard) -> None:
     ended = ready("train", "--stop", "now")
     assert (ended.code, ended.out) == (0, "No training runs in this container.\n")

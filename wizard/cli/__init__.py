@@ -92,7 +92,8 @@ def _guarded(options: Namespace, console: Console, log_path: str | None) -> int:
 
 def _run(options: Namespace, console: Console) -> int:
     if options.json:
-        actions = {"train": not getattr(options, "export", ""), "data": getattr(options, "action", "") in _LONG}
+        once = getattr(options, "export", "") or getattr(options, "list", False)
+        actions = {"train": not once, "data": getattr(options, "action", "") in _LONG}
         console.json = "lines" if actions.get(options.command, options.command in ("pull", "run")) else "document"
     host = _host(options.demo)
     console.info = host.info

@@ -238,6 +238,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
         action="store_true",
         help=_("the whole way in minutes, on a few recordings"),
     )
+    what.add_argument("--list", action="store_true", help=_("the configurations that there are, and what fits here"))
     what.add_argument("--detach", action="store_true", help=_("begin, and do not wait"))
     what.add_argument("--evaluate", action="store_true", help=_("measure the last checkpoint"))
     what.add_argument("--say", metavar="FILE", help=_("let the last checkpoint write down a recording of yours"))

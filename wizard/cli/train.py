@@ -32,6 +32,10 @@ def run(call: Call) -> int:
         from wizard.cli import train_export
 
         return train_export.run(call)
+    if options.list:
+        from wizard.cli import train_list
+
+        return train_list.run(call)
     if options.tensorboard or options.stop == "tensorboard":
         from wizard.cli import train_tensorboard
 

@@ -102,6 +102,11 @@ class Config:
         """The csv files that it reads, as it names them."""
         return tuple(path for path in self.paths if path.endswith(".csv"))
 
+    @property
+    def only_lists(self) -> bool:
+        """Whether its data are nothing but csv files of recordings: then the wizard can say where else they are."""
+        return self.model == "Speech2Text" and all(path in self.lists for path in self.paths if _is_data(path))
+
 
 class Fits(str, Enum):
     """Whether a configuration can be trained on a machine."""
@@ -129,13 +134,13 @@ class Reason(str, Enum):
     SLOW = "slow"
 
 
-STOPS = frozenset({Reason.NO_DATA, Reason.NO_BASE_MODEL, Reason.NEEDS_GPU})
+STOPS = frozenset({Reason.NO_DATA, Reason.NO_BASE_MODEL, Reason.NEEDS_GPU, Reason.FILL_IN})
 
 _REASONS = {
     Reason.NO_DATA: N_("its data is not here: {subject}"),
     Reason.NO_BASE_MODEL: N_("it begins from another model, which has to be trained first: {subject}"),
     Reason.NEEDS_GPU: N_("it has layers that exist on GPUs only"),
-    Reason.FILL_IN: N_("the place of the data is written into a copy of it"),
+    Reason.FILL_IN: N_("the place of the data has to be written into a copy of it first"),
     Reason.OTHER_PLACE: N_("its data lies at another place here, which is written into a copy of it"),
     Reason.NO_CUDNN: N_("layers that exist on GPUs only are replaced"),
     Reason.GPUS: N_("it is written for {subject} GPUs: with fewer, it takes longer"),
@@ -219,7 +224,7 @@ def fitting(
     elif config.fill_in:
         because(Reason.FILL_IN)
     elif not config.toy and not all(path.startswith(source.where) for path in config.paths if _is_data(path)):
-        because(Reason.OTHER_PLACE)
+        because(Reason.OTHER_PLACE if config.only_lists else Reason.FILL_IN)
     if config.load_model and config.load_model not in trained:
         because(Reason.NO_BASE_MODEL, config.load_model)
     if not machine.gpus:

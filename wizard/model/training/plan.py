@@ -236,7 +236,7 @@ def _like(model: Value, text: str) -> Value | None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a run finds in its container. ``memory`` is the free memory of the smallest GPU, in bytes.
+    """What a run finds in its container. ``memory`` is that of the smallest GPU, in bytes.
 
     Without GPUs ``memory`` and ``capability`` are None, and the run is on the processor.
     """

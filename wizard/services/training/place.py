@@ -10,6 +10,7 @@ from wizard.model.container import DATA_TARGET, LABEL_GPUS, GpuChoice
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
 from wizard.model.machine import ContainerInfo, GpuReading, PathKind
+from wizard.model.training.plan import Machine
 from wizard.services import shell
 
 
@@ -48,6 +49,23 @@ def gpus(container: ContainerInfo) -> GpuChoice:
         return GpuChoice.parse(container.labels.get(LABEL_GPUS, "all"))
     except Trouble:
         return GpuChoice()
+
+
+def machine(host: Host, container: ContainerInfo | None, *, horovod: bool = True) -> Machine:
+    """What a training finds: the GPUs of the container, of this machine where there is no container yet, as the driver
+    tells them; none where it does not answer.
+    """
+    choice = gpus(container) if container is not None else GpuChoice()
+    try:
+        found = [gpu for gpu in host.gpus.report().gpus if gpu.index in choice]
+    except Trouble:
+        found = []
+    return Machine(
+        gpus=len(found),
+        memory=min((gpu.memory for gpu in found), default=None),
+        capability=min((gpu.capability for gpu in found if gpu.capability), default=None),
+        horovod=horovod,
+    )
 
 
 def readings(host: Host, container: ContainerInfo) -> tuple[GpuReading, ...]:

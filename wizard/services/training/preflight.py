@@ -29,7 +29,6 @@ from wizard.model.training.settings import Settings
 from wizard.services.training import code, dependencies, inside
 from wizard.services.training import place as places
 from wizard.services.training.code import Code
-from wizard.services.training.dependencies import Inside
 from wizard.services.training.place import Place
 
 SMALLEST_DISK = 1_000_000_000
@@ -123,7 +122,7 @@ def check(host: Host, place: Place, wanted: Wanted, emit: Emit = ignore, cancel:
     mode, given, more = _options(wanted, config)
     settings = settings_of({**config.scalars, **given})
     rows = _check_data(host, place, brought, config, mode, emit, cancel)
-    machine = machine_of(host, place, have)
+    machine = places.machine(host, place.container, horovod=have.horovod)
     _check_load_model(host, place, brought, config)
     config, given, changes = _without_gpu(host, place, config, machine, given)
     options, processes, notes = _fitted(config, settings, machine, rows, given, mode)
@@ -379,21 +378,6 @@ def _rows(host: Host, path: str) -> int | None:
 
 
 # --- what fits the machine ---------------------------------------------------------------------------------------
-
-
-def machine_of(host: Host, place: Place, have: Inside) -> plan.Machine:
-    """The GPUs that the container has, as the driver tells them; none for one that was made without."""
-    choice = places.gpus(place.container)
-    try:
-        gpus = [gpu for gpu in host.gpus.report().gpus if gpu.index in choice]
-    except Trouble:
-        gpus = []
-    return plan.Machine(
-        gpus=len(gpus),
-        memory=min((gpu.memory for gpu in gpus), default=None),
-        capability=min((gpu.capability for gpu in gpus if gpu.capability), default=None),
-        horovod=have.horovod,
-    )
 
 
 def _taken(host: Host, place: Place) -> tuple[str, ...]:
