@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from wizard.model.beside import Beside
+from wizard.model.beside import Beside, regularly
 
 
 def test_the_result_is_waited_for() -> None:
@@ -23,3 +23,18 @@ def test_what_it_raises_is_raised_where_it_is_asked_for() -> None:
     beside = Beside(lambda: nothing["missing"], "work")
     with pytest.raises(KeyError, match="missing"):
         beside.result()
+
+
+def test_it_is_looked_at_until_the_end() -> None:
+    looks, twice = list[int](), threading.Event()
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            twice.set()
+
+    with regularly(look, 0.001, "looks"):
+        assert twice.wait(30)
+    count = len(looks)
+    assert "looks" not in [thread.name for thread in threading.enumerate()]
+    assert len(looks) == count

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -46,3 +47,21 @@ class Beside(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._result[0]
+
+
+@contextmanager
+def regularly(look: Callable[[], None], seconds: float, name: str) -> Iterator[None]:
+    """Calls ``look`` every so many seconds in a thread of its own, until the block ends; never after that."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=watch, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

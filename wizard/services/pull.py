@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from wizard.host.ports import Host
 from wizard.model import engine_text
-from wizard.model.beside import Beside
+from wizard.model.beside import Beside, regularly
 from wizard.model.errors import UNREACHABLE, Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, ignore
 from wizard.model.finding import Evidence
@@ -409,22 +409,9 @@ class Telling:
         with self._lock:
             self._emit(self.progress.snapshot(self._clock()))
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Looks at the clock in a thread of its own until the end."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(min(_WATCH_SECONDS, self._stall_after / 4)):
-                self.look()
-
-        thread = threading.Thread(target=watch, name="pull-watch", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return regularly(self.look, min(_WATCH_SECONDS, self._stall_after / 4), "pull-watch")
 
     def _speak(self, now: float) -> None:
         """Progress while there is some. Once nothing has moved for too long, that is said instead, again and again

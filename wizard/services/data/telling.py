@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
+from wizard.model.beside import regularly
 from wizard.model.event import Emit, Progress, Stalled
 from wizard.model.progress import Speed
 
@@ -51,23 +52,13 @@ class Telling:
                 eta = (self._total - self._done) / rate if rate and self._done < self._total else None
                 self._emit(Progress(self._done, self._total, self._unit, self._phase, rate, eta))
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Looks at the clock in a thread of its own until the end."""
-        over = threading.Event()
+        return regularly(self._look, _WATCH_SECONDS, "data-watch")
 
-        def watch() -> None:
-            while not over.wait(_WATCH_SECONDS):
-                with self._lock:
-                    quiet = self._clock() - self._moved
-                    if quiet >= STALL_SECONDS * (self._stalls + 1):
-                        self._stalls = int(quiet // STALL_SECONDS)
-                        self._emit(Stalled(quiet, self._reason))
-
-        thread = threading.Thread(target=watch, name="data-watch", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    def _look(self) -> None:
+        with self._lock:
+            quiet = self._clock() - self._moved
+            if quiet >= STALL_SECONDS * (self._stalls + 1):
+                self._stalls = int(quiet // STALL_SECONDS)
+                self._emit(Stalled(quiet, self._reason))
