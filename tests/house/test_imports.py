@@ -33,3 +33,16 @@ def test_the_application_is_imported_without_the_heavy_libraries() -> None:
 @pytest.mark.parametrize("name", ["wizard.cli", "wizard.host.real", "wizard.services.checkup", "wizard.demo.machine"])
 def test_these_modules_load_neither_textual_nor_the_heavy_libraries(name: str) -> None:
     assert not {"textual", "docker", "requests", "keyring", "pynvml"} & loaded_after(f"import {name}")
+
+
+def test_a_command_loads_no_adapter_that_it_does_not_use() -> None:
+    modules = loaded_after("from wizard.cli import main\nassert main(['doctor', '--list']) == 0")
+    assert "wizard.host.real" in modules
+    assert not {"wizard.host.engine", "wizard.host.registry", "wizard.demo"} & modules
+
+
+def test_a_pull_begins_without_what_it_may_need_later() -> None:
+    modules = loaded_after("import wizard.cli.pull, wizard.host.real")
+    assert "wizard.services.pull" in modules
+    later = {"wizard.services.account", "wizard.services.words", "wizard.services.cost", "wizard.knowledge.images"}
+    assert not {*later, "tomllib", "tomli", "platform"} & modules

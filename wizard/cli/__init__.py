@@ -7,6 +7,8 @@ full-screen wizard, the program without a command.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -30,12 +32,17 @@ if TYPE_CHECKING:
     from wizard.host.ports import Host
 
 INTERRUPTED = 130
+_YOUNG = 20_000
+"""New objects after which Python looks for garbage among them. With its own 700 a start has hundreds of such looks."""
 _LONG = ("fetch", "use", "add")
 """What ``data`` does that takes its time and says so in lines."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the program with ``argv`` (without its name; the process's own by default). Returns the exit code."""
+    if argv is None:
+        gc.set_threshold(_YOUNG)
+        atexit.register(gc.freeze)  # no look for garbage at the end: the system takes all memory back at once
     prepare_streams()
     console = Console()
     log_path: str | None = None

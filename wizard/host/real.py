@@ -127,3 +127,8 @@ class _Later:
             if self._made is None:
                 self._made = self._make()
         return getattr(self._made, name)
+
+    def close(self) -> None:
+        """Ends an adapter that was used; one that was not needs no end."""
+        if self._made is not None:
+            self.__getattr__("close")()
