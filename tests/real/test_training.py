@@ -33,7 +33,7 @@ from wizard.model.event import Cancel
 from wizard.model.machine import Mount
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
-from wizard.services.training import code, place, preflight, training_run
+from wizard.services.training import code, job, place, preflight, training_run
 from wizard.services.training.preflight import Wanted
 
 pytestmark = pytest.mark.real
@@ -447,6 +447,20 @@ def test_two_wizards_begin_at_the_same_moment(trainer: Trainer, engine: PrivateE
         assert {one.trouble.kind for one in both if one.of(Trouble)} <= {Problem.TRAINING_RUNS}
     finally:
         other.engine.close()
+
+
+def test_a_short_job_that_a_killed_wizard_left_is_joined_or_ended(trainer: Trainer) -> None:
+    here = place.find(trainer.host, NAME)
+    argv = ("sh", "-c", "echo waits; until [ -e /data/enough ]; do sleep 0.1; done; echo enough")
+    enough = trainer.data / "enough"
+    left = job.start(trainer.host, here, "install", argv)
+    said = job.run(trainer.host, here, "install", argv, cancel=Cancel(), on_line=lambda _line: enough.touch())
+    assert said == (0, ("waits", "enough"))
+    assert [found.id for found in job.all_of(trainer.host, here)] == [left.id]
+    enough.unlink()
+    other = job.start(trainer.host, here, "install", argv)
+    assert job.run(trainer.host, here, "install", ("echo", "new"), cancel=Cancel()) == (0, ("new",))
+    assert not job.state(trainer.host, other).running
 
 
 def test_a_file_in_the_place_of_the_log_folder(trainer: Trainer) -> None:

@@ -131,6 +131,19 @@ def test_something_else_in_its_place_is_left_alone(bench: Bench) -> None:
     assert bench.host.files.names(f"{bench.data}/OpenSeq2Seq") == ("thesis.tex",)
 
 
+def test_a_plain_web_server_gives_the_code_as_a_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run(_host: object, _place: object, _kind: str, argv: tuple[str, ...], **_more: object) -> object:
+        asked.append(argv[7:])
+        return (128, ("fatal: dumb http transport does not support shallow capabilities",)) if argv[7:] else (0, ())
+
+    monkeypatch.setattr(job, "run", run)
+    with pytest.raises(Trouble):  # nothing has brought anything
+        code.ensure(bench.host, bench.place, "http://127.0.0.1/OpenSeq2Seq.git")
+    assert asked == [("--depth", "1"), ()]
+
+
 @pytest.mark.parametrize(
     ("files", "commit"),
     [

@@ -29,7 +29,13 @@ _MARKS = ("run.py", "open_seq2seq", "example_configs")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _COPY_SECONDS = 1800.0
 # In a subshell of its own folder: what a broken connection left is removed, and only a whole clone gets the name.
-_CLONE = 'rm -rf -- "$2" && git clone --depth 1 -- "$1" "$2" && [ -f "$2/run.py" ] && [ ! -e "$3" ] && mv -- "$2" "$3"'
+_CLONE = (
+    'url=$1 half=$2 where=$3; shift 3; rm -rf -- "$half" && git clone "$@" -- "$url" "$half"'
+    ' && [ -f "$half/run.py" ] && [ ! -e "$where" ] && mv -- "$half" "$where"'
+)
+_SHALLOW = ("--depth", "1")
+_NOT_SHALLOW = "does not support shallow"
+"""What git says of a plain web server, which can only give everything."""
 _UNREACHABLE = re.compile(
     r"unable to access|Could not resolve|Connection (?:refused|timed out|reset)|early EOF|RPC failed"
 )
@@ -118,19 +124,22 @@ def _is_copy(host: Host, folder: str) -> bool:
 def _clone(host: Host, place: Place, url: str, emit: Emit, cancel: Cancel) -> None:
     """Clones inside the container: it has git, and the network that the training's machine has."""
     half = posixpath.join(DATA_TARGET, FOLDER, f"{NAME}.part")
-    argv = ("sh", "-c", _CLONE, "sh", url, half, WHERE)
-    code, said = job.run(
-        host, place, "clone", argv, cancel=cancel, owned=(WHERE,), on_line=lambda text: emit(Line(text))
-    )
-    if code == 0:
-        return
-    text = "\n".join(line for line in said if not line.startswith("Cloning into"))
+    for depth in (_SHALLOW, ()):
+        argv = ("sh", "-c", _CLONE, "sh", url, half, WHERE, *depth)
+        code, said = job.run(
+            host, place, "clone", argv, cancel=cancel, owned=(WHERE,), on_line=lambda text: emit(Line(text))
+        )
+        if code == 0:
+            return
+        text = "\n".join(line for line in said if not line.startswith("Cloning into"))
+        if _NOT_SHALLOW not in text:
+            break
     if code == 127 or "git: not found" in text:
         raise Trouble(Problem.DEPENDENCIES_MISSING, text, subject="git")
     if "No space left" in text:
         raise Trouble(Problem.DISK_FULL, text, subject=place.data)
     kind = Problem.CODE_UNREACHABLE if _UNREACHABLE.search(text) else Problem.CODE_UNUSABLE
-    raise Trouble(kind, text, subject=url, evidence=(Evidence(f"git clone --depth 1 {url}", text),))
+    raise Trouble(kind, text, subject=url, evidence=(Evidence(f"git clone {url}", text),))
 
 
 def _bring(host: Host, place: Place, source: str) -> None:

@@ -249,9 +249,10 @@ def run(
 ) -> tuple[int, tuple[str, ...]]:
     """Runs a short job to its end: its exit status and the last lines that it printed.
 
-    One that is cancelled is ended in the container, too. Raises what ended it from outside (``CONTAINER_MISSING``…).
+    One of this kind that a killed program has left running is joined where it does the same, and ended otherwise. One
+    that is cancelled is ended in the container, too. Raises what ended it from outside (``CONTAINER_MISSING``…).
     """
-    job = start(host, place, kind, argv, cwd=cwd, owned=owned, env=env)
+    job = _left(host, place, kind, argv) or start(host, place, kind, argv, cwd=cwd, owned=owned, env=env)
     last: deque[str] = deque(maxlen=30)
     streams = (Lines(), Lines())
 
@@ -277,6 +278,16 @@ def run(
     if ended.code is None:
         raise lost(job, ended)
     return ended.code, tuple(last)
+
+
+def _left(host: Host, place: Place, kind: str, argv: tuple[str, ...]) -> Job | None:
+    for earlier in all_of(host, place):
+        if earlier.kind != kind or earlier.container_id != place.container.id or not state(host, earlier).running:
+            continue
+        if earlier.argv == argv:
+            return earlier
+        stop(host, earlier, patience=2.0)
+    return None
 
 
 def lost(job: Job, ended: State) -> Trouble:
