@@ -23,6 +23,8 @@ from wizard.model.secret import redact
 
 SMALLEST = (80, 24)
 """Columns and rows that every screen needs."""
+LEAST_TEXT = 4
+"""Lines of text that a dialog shows, however many choices it has."""
 COPIED = "copied.txt"
 LOOK = str(Path(__file__).with_name("dialogs.tcss"))
 
@@ -103,8 +105,11 @@ class Dialog(ModalScreen[str]):
         self._fit()
 
     def _fit(self) -> None:
-        """Leaves room for the frame, the title, the choices and the keys."""
-        self.query_one(Page).fit(self.app.size.height - 12 - len(self._choices))
+        """Leaves room for the frame, the title, the choices and the keys; of many choices some are in sight."""
+        room = self.app.size.height - 12
+        shown = min(len(self._choices), max(room - LEAST_TEXT, 1))
+        self.query_one(Choices).room = shown
+        self.query_one(Page).fit(room - shown)
 
     @on(Choices.Picked)
     def _picked(self, message: Choices.Picked) -> None:
@@ -143,7 +148,10 @@ class Pick(Dialog):
     @on(Choices.Moved)
     def _moved(self, message: Choices.Moved) -> None:
         message.stop()
-        current = self.query_one(Choices).current
+        choices = self.query_one(Choices)
+        current = choices.current
+        place = _("{n} of {count}").format(n=choices.index + 1, count=len(choices.options))
+        self.query_one(".dialog-title", Spread).say(right=place)
         self.query_one("#text", Blocks).blocks = (Para(self._about.get(current.id, "") if current else ""),)
         self._fit()
 

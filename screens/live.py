@@ -23,6 +23,7 @@ from wizard.model.training.events import Doing
 LOW = 5
 """Lines of a curve with its title and its steps on a window of 24 lines."""
 MUTED = "$foreground-muted"
+_LEARNS = (Doing.TRAINING, Doing.VALIDATING)
 
 
 class Live(Widget):
@@ -112,7 +113,7 @@ def where(state: State) -> str:
     """Step and epoch; before the first step, what the program does and for how long it has said nothing."""
     if state.what is What.FETCHING:
         return _fetched(state)
-    if state.step is None or state.doing not in (Doing.TRAINING, Doing.VALIDATING, None):
+    if state.step is None or state.doing not in _LEARNS:
         text = watch.title(state.doing) if state.doing is not None else state.line or state.title
         quiet = state.silence.seconds if state.silence is not None else 0
         if quiet >= 1:
@@ -151,7 +152,7 @@ def pace(state: State) -> str:
             parts.append(_("about {time} left").format(time=duration(counted.eta)))
         return " · ".join(parts)
     step = state.step
-    if step is None:
+    if step is None or state.doing not in _LEARNS:
         return ""
     parts = []
     if step.seconds_per_step is not None:
@@ -187,10 +188,8 @@ def curves(state: State, width: int, height: int) -> list[Content]:
         return []
     room = (width - 3) // 2
     left = _one(_("Loss"), state.step.loss if state.step else None, state.loss, room, height)
-    measured = state.validation
-    shown = None if measured is None or measured.wer is None else measured.wer * 100
     percent = tuple(curve.Point(point.x, point.y * 100, point.count, point.broken) for point in state.wer)
-    right = _one(_("Wrong words, %"), shown, percent, room, height)
+    right = _one(_("Wrong words, %"), percent[-1].y if percent else None, percent, room, height)
     return [
         Content.assemble(
             one if number else (one, "bold"), " " * (room + 3 - cell_len(one)), other if number else (other, "bold")
@@ -200,7 +199,7 @@ def curves(state: State, width: int, height: int) -> list[Content]:
 
 
 def _one(name: str, value: float | None, points: tuple[curve.Point, ...], width: int, height: int) -> list[str]:
-    head = name if value is None else f"{name}: {_number(value)}"
+    head = name if value is None else _("{name}: {value}").format(name=name, value=_number(value))
     lines = curve.draw(points, width, height - 1, plain=not draws_braille())
     if not lines:
         lines = [_("measured later")]

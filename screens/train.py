@@ -23,17 +23,18 @@ from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Status
-from wizard.model.i18n import _
+from wizard.model.i18n import _, ngettext
 from wizard.model.journey import Step
 from wizard.model.machine import GpuReading
 
 if TYPE_CHECKING:
-    from wizard.knowledge.configs import Config
     from wizard.model.container_job import Job as ContainerJob
     from wizard.services.train import Outlook
     from wizard.services.training.after import Said
+    from wizard.services.training.configurations import Offer
     from wizard.services.training.preflight import Ready
     from wizard.services.training.rehearsal import Rehearsed
+    from wizard.services.training.tensorboard import Board
     from wizard.services.training.training_run import Outcome
 
 REFRESH = 10
@@ -51,7 +52,7 @@ class TrainScreen(StepScreen):
 
     step = Step.TRAIN
     skippable = True
-    _outlook: Outlook
+    _outlook: Outlook | None = None
     _ready: Ready
     _seen: State | None = None
     _gpus: Job[None] | None = None
@@ -169,6 +170,7 @@ class TrainScreen(StepScreen):
             "ahead": self.next,
             "stop": self._confirm_stop,
             "on": self._go_on,
+            "board": self._board,
             "log": self.action_log,
         }
         if choice in actions:
@@ -205,8 +207,9 @@ class TrainScreen(StepScreen):
         self._start(What.TRAINING, run, job)
 
     def _real(self) -> None:
-        if not self._outlook.ready:
-            self._tell_lacking()
+        outlook = self._outlook
+        if outlook is not None and not outlook.ready:
+            self._tell_lacking(outlook)
             return
         self._check(self.journey.config, ())
 
@@ -341,9 +344,8 @@ class TrainScreen(StepScreen):
 
     # --- the data and the configuration
 
-    def _tell_lacking(self) -> None:
+    def _tell_lacking(self, outlook: Outlook) -> None:
         """What is missing to train, what fetching it takes, and the command for who does it by hand."""
-        outlook = self._outlook
         choices = [Choice("offer", _("Go back"), verb=_("Back"))]
         blocks: list[Block] = [Para(_("The data for this training is not here yet."), "bold"), Gap()]
         if outlook.lacks_why is not None:
@@ -352,7 +354,7 @@ class TrainScreen(StepScreen):
             from wizard.services import train
 
             plan = outlook.lacks
-            needed = _("{size}, of which {free} are free").format(size=size(plan.peak), free=size(plan.free))
+            needed = _("{size} at the worst moment; {free} are free").format(size=size(plan.peak), free=size(plan.free))
             blocks += [
                 Para(
                     _(
@@ -375,6 +377,9 @@ class TrainScreen(StepScreen):
                 Code("s2s-wizard data --help", "command"),
             ]
             choices.insert(0, Choice("fetch", _("Fetch it now"), size(plan.download), _("Fetch")))
+        elif outlook.offer is not None:
+            blocks += _by_hand(outlook, outlook.offer)
+            choices.insert(0, Choice("config", _("Choose another configuration"), verb=_("Choose")))
         choices.append(Choice("rehearse", _("Rehearse a training"), _("needs no data"), _("Rehearse")))
         self.show(blocks, choices)
 
@@ -389,22 +394,43 @@ class TrainScreen(StepScreen):
         self._start(What.FETCHING, run)
 
     def _configure(self) -> None:
-        """Every configuration by task; what each needs is said of the one that the pointer stands on."""
-        from wizard.knowledge import configs
+        """First the task, then a configuration; what each needs and what stops it is said of the pointer's line."""
+        from wizard.knowledge.configs import task_title
 
+        outlook = self._outlook
+        if outlook is None:
+            self._inquire()
+            return
+
+        def chosen(task: str | None) -> None:
+            if task:
+                self._configure_for(outlook, task)
+
+        choices, about = [], {}
+        for task in dict.fromkeys(offer.config.task for offer in outlook.offers):
+            offers = [offer for offer in outlook.offers if offer.config.task is task]
+            possible = sum(_possible(outlook, offer) for offer in offers)
+            hint = ngettext("{n} configuration", "{n} configurations", len(offers)).format(n=len(offers))
+            choices.append(Choice(task.value, task_title(task), hint))
+            text = _("Of these, {n} can be trained here now. The others need something first, usually their data.")
+            about[task.value] = text.format(n=possible)
+        current = outlook.offer.config.task.value if outlook.offer is not None else ""
+        self.app.push_screen(Pick(self.session, _("What shall it learn?"), choices, about, current), chosen)
+
+    def _configure_for(self, outlook: Outlook, task: str) -> None:
         def chosen(path: str | None) -> None:
             if path:
                 self.update(replace(self.journey, config=path))
                 self._inquire()
 
-        known = configs.load()
+        offers = [offer for offer in outlook.offers if offer.config.task.value == task]
         choices = [
-            Choice(one.path, posixpath.basename(one.path).removesuffix(".py"), configs.task_title(one.task))
-            for one in known
+            Choice(offer.config.path, offer.name, "" if _possible(outlook, offer) else _("not here now"))
+            for offer in offers
         ]
-        about = {one.path: _about(one) for one in known}
-        current = self.journey.config or (self._outlook.config if hasattr(self, "_outlook") else "")
-        self.app.push_screen(Pick(self.session, _("Which configuration?"), choices, about, current), chosen)
+        about = {offer.config.path: _about(offer) for offer in offers}
+        title = _("Which configuration?")
+        self.app.push_screen(Pick(self.session, title, choices, about, outlook.config), chosen)
 
     # --- while it runs
 
@@ -462,10 +488,13 @@ class TrainScreen(StepScreen):
             What.TRAINING: _("Stop the training"),
             What.FETCHING: _("Stop the download"),
         }.get(state.what, _("Stop it"))
-        return [
+        choices = [
             Choice("ahead", _("To the last page"), hint, _("Go on")),
             Choice("stop", stop, verb=_("Stop")),
         ]
+        if state.what is What.TRAINING:
+            choices.insert(1, Choice("board", _("Show TensorBoard"), _("more curves, in a web browser"), _("Show")))
+        return choices
 
     def _confirm_stop(self) -> None:
         training = self.session.training
@@ -496,6 +525,71 @@ class TrainScreen(StepScreen):
                 training.stop(choice)
 
         self.app.push_screen(Dialog(self.session, _("Stop it?"), [Para(text)], choices), answered)
+
+    def _board(self) -> None:
+        """Starts TensorBoard beside the training, and says where it is."""
+        host, name = self.session.host, self._container
+        state = self._seen
+        logdir = state.job.facts.get("logdir", "") if state is not None and state.job is not None else ""
+        if not logdir or self.working:
+            return
+
+        def run(emit: Emit, cancel: Cancel) -> Board:
+            from wizard.services.training import place, tensorboard
+
+            return tensorboard.start(host, place.find(host, name), logdir, emit, cancel)
+
+        def failed(trouble: Trouble) -> None:
+            self.tell("")
+            self.app.push_screen(
+                Dialog(self.session, _("TensorBoard"), trouble_blocks(trouble), [Choice("", _("Close"))])
+            )
+
+        self.tell(_("Starting TensorBoard: it loads TensorFlow first, which takes up to a minute."))
+        self.work(_("Starting …"), run, self._tell_board, failed=failed)
+
+    def _tell_board(self, board: Board) -> None:
+        self.tell("")
+
+        def answered(choice: str | None) -> None:
+            if choice == "stop":
+                self._end_board()
+
+        self.app.push_screen(
+            Dialog(
+                self.session,
+                _("TensorBoard"),
+                [
+                    Para(_("It runs in the container. Open this address in a web browser on this computer:")),
+                    Gap(),
+                    Para(board.url, "bold", indent=2),
+                    Gap(),
+                    Para(_("You sit at another computer? Type this there first, then open the address below it:")),
+                    Gap(),
+                    Code(board.tunnel, "command"),
+                    Para(f"http://localhost:{board.port}/", indent=2),
+                    Gap(),
+                    Para(_("It goes on until you stop it or the container."), "$foreground-muted"),
+                ],
+                [Choice("", _("Close")), Choice("stop", _("Stop TensorBoard"))],
+            ),
+            answered,
+        )
+
+    def _end_board(self) -> None:
+        host, name = self.session.host, self._container
+
+        def run(_emit: Emit, _cancel: Cancel) -> bool:
+            from wizard.services.training import place, tensorboard
+
+            return tensorboard.stop(host, place.find(host, name))
+
+        self.work(
+            _("Stopping …"),
+            run,
+            lambda _ran: self.tell(_("TensorBoard was stopped.")),
+            failed=lambda trouble: self.tell(str(trouble)),
+        )
 
     def _go_on(self) -> None:
         if self.session.training is not None:
@@ -628,7 +722,9 @@ class TrainScreen(StepScreen):
             self.show([Item(text, Status.OK, style="bold"), Gap(), Para(about)], [say, offer, finish])
         else:
             text = _("The data is here. The training can begin.")
-            self.show([Item(text, Status.OK, style="bold")], [Choice("offer", _("Go on")), finish])
+            self._outlook = None  # what lacked is here now
+            train = Choice("real", _("Train with it"), verb=_("Train"))
+            self.show([Item(text, Status.OK, style="bold")], [train, offer, finish])
 
     def copyable(self) -> str:
         job = self._seen.job if self._seen is not None else None
@@ -661,16 +757,38 @@ def _data(outlook: Outlook) -> list[Block]:
     """Whether the data for the training is here."""
     rows = [(_("Configuration"), posixpath.basename(outlook.config))]
     if outlook.ready:
-        rows.append((_("Data"), _("here, or not known to be missing")))
+        rows.append((_("Data"), _("here")))
     elif outlook.lacks is not None:
         text = _("not here yet: {size} to fetch, which this page does for you")
         rows.append((_("Data"), text.format(size=size(outlook.lacks.download))))
-    else:
+    elif outlook.lacks_why is not None or outlook.offer is None:
         rows.append((_("Data"), _("not here, and there is no room for it")))
+    else:
+        rows.append((_("Data"), _("not here yet: {title}").format(title=_(outlook.offer.data.title))))
     if outlook.checkpoint is not None:
         path, step = outlook.checkpoint
         rows.append((_("Last checkpoint"), _("step {n}, {path}").format(n=step, path=path)))
     return [Facts(rows)]
+
+
+def _by_hand(outlook: Outlook, offer: Offer) -> list[Block]:
+    """How data that the wizard does not fetch comes here."""
+    from wizard.services.training.code import WHERE
+
+    made = offer.data.made
+    blocks: list[Block] = [
+        *(Item(f"{reason}.", Status.WARNING) for reason in offer.stops),
+        Gap(),
+        Facts([(_("Data"), _(offer.data.title)), (_("Belongs into"), outlook.data_place or offer.data.where)]),
+        Gap(),
+    ]
+    if made.endswith((".sh", ".py")):
+        program = "bash" if made.endswith(".sh") else "python"
+        blocks.append(Para(_("A script of OpenSeq2Seq fetches it. Type this in the shell in the container:")))
+        blocks.append(Code(f"cd {WHERE} && {program} {made}", "command"))
+    else:
+        blocks.append(Para(_("No script fetches it: bring it there yourself, then come back to this page.")))
+    return blocks
 
 
 def _whole_log(state: State) -> list[Block]:
@@ -712,15 +830,23 @@ def _rehearsed(state: State) -> list[Block]:
     return [*blocks, Gap()]
 
 
-def _about(config: Config) -> str:
-    """What a configuration needs."""
-    from wizard.knowledge import configs
+def _possible(outlook: Outlook, offer: Offer) -> bool:
+    """Whether it can be trained now: of LibriSpeech, a part is enough."""
+    if offer.data.id.startswith("librispeech") and outlook.librispeech:
+        return outlook.ready
+    return offer.fits
 
-    data = configs.data()[config.data]
-    parts = [_(config.title), _("Data: {title}.").format(title=_(data.title))]
-    if data.download:
-        parts.append(_("{size} GB to download.").format(size=f"{data.download:g}"))
-    parts.append(_("Written for {n} GPUs.").format(n=config.gpus))
+
+def _about(offer: Offer) -> str:
+    """What a configuration is, what it needs, what stops it here, and what the wizard changes for it."""
+    parts = [
+        _("{title}, with {data}.").format(title=_(offer.config.title), data=_(offer.data.title)),
+        _("Needs: {needs}.").format(needs=", ".join(offer.needs)),
+    ]
+    if offer.stops:
+        parts.append(_("Not here now: {reasons}.").format(reasons="; ".join(offer.stops)))
+    elif offer.changes:
+        parts.append(_("Here: {changes}.").format(changes="; ".join(offer.changes)))
     return " ".join(parts)
 
 

@@ -23,8 +23,9 @@ from textual.widgets import Static
 
 from screens.dialogs import LOOK, Banner, copy_text
 from screens.fields import Line
+from screens.layout import Para
 from screens.session import LOG_LINES, Session
-from screens.widgets import Spread
+from screens.widgets import Blocks, Spread
 from screens.work import Job
 from wizard.model.event import Cancel, Emit
 from wizard.model.i18n import _, ngettext
@@ -100,6 +101,7 @@ class TrainingLog(ModalScreen[None]):
     TrainingLog Lines { height: 1fr; overflow: auto scroll; background: $background; padding: 0 2; }
     TrainingLog Lines { scrollbar-size: 1 1; }
     TrainingLog .log-line { padding: 0 2; height: 1; }
+    TrainingLog .log-path { padding: 0 2; color: $foreground-muted; }
     TrainingLog #search { height: 1; padding: 0 2; }
     TrainingLog #search Static { width: auto; padding: 0 1 0 0; }
     TrainingLog .scan-keys { background: $panel; color: $text-muted; }
@@ -127,7 +129,7 @@ class TrainingLog(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         yield Banner(self.session)
         yield Spread(classes="log-line", id="log-title")
-        yield Spread(classes="log-line", id="log-path")
+        yield Blocks(classes="log-path")
         yield Lines()
         with Horizontal(id="search"):
             yield Static(_("Search"), markup=False)
@@ -207,9 +209,10 @@ class TrainingLog(ModalScreen[None]):
             text = _("the last {n} lines").format(n=count)
         self.query_one("#log-title", Spread).say(title, text)
         where = self._of.path(self._which) if self._of is not None else ""
-        self.query_one("#log-path", Spread).say(
-            _("All of it: {path}").format(path=where) if where else _("No log yet.")
-        )
+        text = _("All of it: {path}").format(path=where) if where else _("No log yet.")
+        path = self.query_one(".log-path", Blocks)
+        if path.blocks != (Para(text),):
+            path.blocks = (Para(text),)
 
     def _say(self, text: str) -> None:
         self.query_one(".scan-keys", Spread).say(text)

@@ -92,7 +92,9 @@ class Page(VerticalScroll, can_focus=False):
 
 
 class Choices(Widget, can_focus=True):
-    """What can be done, one to a line. Up and Down move, Enter chooses."""
+    """What can be done, one to a line. Up and Down move, Enter chooses. Of more than ``room`` lines those around the
+    pointer are in sight.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
@@ -104,6 +106,9 @@ class Choices(Widget, can_focus=True):
 
     options: reactive[tuple[Choice, ...]] = reactive(tuple, layout=True)
     index: reactive[int] = reactive(0)
+    room: reactive[int | None] = reactive(None, layout=True)
+    _top = 0
+    """the first line in sight"""
 
     class Picked(Message):
         """``choice`` was chosen."""
@@ -145,13 +150,20 @@ class Choices(Widget, can_focus=True):
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        return len(self.options)
+        return len(self.options) if self.room is None else min(len(self.options), max(self.room, 1))
+
+    def _in_sight(self) -> range:
+        """The lines that are drawn: the pointer's is among them."""
+        high = min(len(self.options), max(self.content_size.height, 1))
+        self._top = min(max(self._top, self.index - high + 1, 0), max(self.index, 0), len(self.options) - high)
+        return range(self._top, self._top + high)
 
     def render(self) -> Content:
         column = max((cell_len(option.label) for option in self.options if option.hint), default=0) + 3
         width = self.content_size.width
         lines = []
-        for number, option in enumerate(self.options):
+        for number in self._in_sight():
+            option = self.options[number]
             here = self.has_focus and number == self.index
             label = (POINTER if here else "  ") + option.label
             text = Content.assemble(
@@ -186,8 +198,8 @@ class Choices(Widget, can_focus=True):
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and 0 <= offset.y < len(self.options):
-            self.index = offset.y
+        if offset is not None and 0 <= offset.y + self._top < len(self.options):
+            self.index = offset.y + self._top
             self.action_pick()
 
     def on_focus(self) -> None:

@@ -13,14 +13,22 @@ from textual.pilot import Pilot
 
 from tests.screens.conftest import Walk
 from tests.screens.test_steps import IMAGE, Slow
+from tests.screens.test_train import Scripted, at_training, begun, steps
+from tests.services.training.conftest import Bench, made
 from wizard.app import WizardApp
 from wizard.demo import machine
+from wizard.host.ports import Host
+from wizard.knowledge import training_failures
 from wizard.model import i18n
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Stalled
 from wizard.model.journey import Step
+from wizard.model.machine import GpuReading
 from wizard.model.progress import Layers, LayerState
-from wizard.services import pull
+from wizard.model.training import events
+from wizard.model.training.events import Failure
+from wizard.services import pull, train
+from wizard.services.training.training_run import Outcome
 
 Compare = Callable[..., bool]
 LOOKS = [("en", (80, 24)), ("en", (120, 40)), ("zh", (80, 24))]
@@ -46,13 +54,13 @@ def look(
     snap_compare: Compare,
     prepare: Callable[[Walk], Awaitable[None]],
     *,
-    name: str = "unknown-runtime",
+    name: str | Host = "unknown-runtime",
     language: str = "en",
     size: tuple[int, int] = (80, 24),
 ) -> bool:
     """Walks to a page and compares it with its picture."""
     i18n.use(language)
-    app = WizardApp(machine.build(name, pace=0))
+    app = WizardApp(machine.build(name, pace=0) if isinstance(name, str) else name)
 
     async def walk_there(pilot: Pilot[int]) -> None:
         walk = Walk(app, pilot)
@@ -175,6 +183,97 @@ def test_a_field_that_is_wrong(snap_compare: Compare) -> None:
         await walk.until(lambda: "[error]" in walk.text)
 
     assert look(snap_compare, prepare)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A machine with a container and data, in which everything happens at once."""
+    bench = made(0)
+    bench.furnish()
+    return bench
+
+
+@pytest.fixture
+def training(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    """A training that stands still, with a GPU that does, too."""
+    reading = GpuReading(0, "u", "A", 97, 4_900_000_000, 6_000_000_000, 71)
+    monkeypatch.setattr(type(bench.host.gpus), "readings", lambda _self: (reading,))
+    monkeypatch.setattr("screens.train.duration", lambda _seconds: "3 min")
+    scripted = Scripted(bench.host)
+    monkeypatch.setattr(train, "train", scripted.train)
+    return scripted
+
+
+@pytest.mark.parametrize(
+    ("language", "size"), LOOKS, ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value))
+)
+def test_a_training_that_runs(
+    snap_compare: Compare, bench: Bench, training: Scripted, language: str, size: tuple[int, int]
+) -> None:
+    async def prepare(walk: Walk) -> None:
+        await begun(walk)
+        steps(training.emit, 120)
+        training.emit(events.Sample("there was no autopsy period", "tee ws no atpy pro", 0.5))
+        training.emit(events.Checkpoint("/data/log/logs/model.ckpt-110", 110))
+        await walk.until(lambda: "model.ckpt-110" in walk.text and "97 %" in walk.text)
+
+    assert look(snap_compare, prepare, name=bench.host, language=language, size=size)
+
+
+def test_a_training_that_says_nothing_yet(snap_compare: Compare, bench: Bench, training: Scripted) -> None:
+    async def prepare(walk: Walk) -> None:
+        await begun(walk)
+        training.emit(events.Phase(events.Doing.VALIDATING))
+        training.emit(events.Silence(events.Doing.VALIDATING, 100.0))
+        await walk.until(lambda: "without a line" in walk.text and "97 %" in walk.text)
+
+    assert look(snap_compare, prepare, name=bench.host)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_training_without_enough_memory(
+    snap_compare: Compare, bench: Bench, training: Scripted, language: str
+) -> None:
+    async def prepare(walk: Walk) -> None:
+        await begun(walk)
+        failure = training_failures.worded(Failure("gpu-memory", text="OOM when allocating tensor"))
+        training.outcome = Outcome(training.job, 1, failure=failure)
+        training.go.set()
+        await walk.until(lambda: walk.pointed == "half")
+
+    assert look(snap_compare, prepare, name=bench.host, language=language)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_rehearsal_that_went_well(snap_compare: Compare, language: str) -> None:
+    async def prepare(walk: Walk) -> None:
+        await at_training(walk, "openseq2seq")
+        await walk.press("enter")
+        await walk.until(lambda: "next" in walk.offered)
+
+    assert look(snap_compare, prepare, name="with-container", language=language)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_data_that_has_to_be_fetched(snap_compare: Compare, language: str) -> None:
+    async def prepare(walk: Walk) -> None:
+        await at_training(walk, "openseq2seq")
+        await walk.choose("real")
+
+    assert look(snap_compare, prepare, name="with-container", language=language)
+
+
+def test_the_log_of_a_training(snap_compare: Compare, bench: Bench, training: Scripted) -> None:
+    bench.host.files.replace(
+        training.job.path("stdout.log"), None, b"".join(b"*** line %d\n" % number for number in range(60))
+    )
+
+    async def prepare(walk: Walk) -> None:
+        await begun(walk)
+        await walk.press("l")
+        await walk.until(lambda: "*** line 59" in walk.text)
+
+    assert look(snap_compare, prepare, name=bench.host)
 
 
 @pytest.mark.parametrize("key", ["q", "question_mark"])

@@ -16,6 +16,7 @@ from screens.training import What
 from screens.training_log import TrainingLog
 from tests.screens.conftest import Start, Walk
 from tests.services.training.conftest import MINI, NAME, Bench, made
+from wizard.demo import machine
 from wizard.host.ports import Host
 from wizard.knowledge import training_failures
 from wizard.model.container_job import Job
@@ -26,7 +27,7 @@ from wizard.model.machine import GpuReading
 from wizard.model.training import events
 from wizard.model.training.events import Doing, Failure
 from wizard.services import train
-from wizard.services.training import training_run
+from wizard.services.training import place, tensorboard, training_run
 from wizard.services.training.training_run import Outcome
 
 
@@ -39,9 +40,9 @@ def bench() -> Bench:
 @pytest.fixture
 def slow() -> Bench:
     """The same with a training of many seconds."""
-    machine = made(0.005)
-    machine.furnish(rows=320)
-    return machine
+    bench = made(0.005)
+    bench.furnish(rows=320)
+    return bench
 
 
 async def at_training(walk: Walk, name: str = NAME) -> None:
@@ -148,9 +149,11 @@ async def test_what_lacks_is_named_and_fetched_and_then_the_training_can_begin(s
         assert walk.pointed == "fetch"
         await walk.press("enter")
         await walk.until(lambda: "The data is here." in walk.whole)
-        await walk.press("enter")
-        await walk.until(lambda: "real" in walk.offered and not walk.screen.working)
-        assert "hours to days" in walk.text
+        await walk.choose("offer")
+        await walk.until(lambda: "hours to days" in walk.text)
+        await walk.choose("real")
+        await walk.until(lambda: walk.pointed == "train")
+        assert "/data/librispeech/jasper-mini.py" in walk.whole
 
 
 async def test_a_disk_that_is_too_small_is_said_before(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,18 +170,43 @@ async def test_a_disk_that_is_too_small_is_said_before(start: Start, monkeypatch
         assert "fetch" not in walk.offered
 
 
-async def test_another_configuration_is_chosen_and_kept(start: Start) -> None:
+async def test_another_configuration_is_chosen_by_task_and_kept(start: Start) -> None:
     async with start("with-container") as walk:
         await at_training(walk, "openseq2seq")
         await walk.choose("config")
         assert isinstance(walk.screen, Pick)
-        assert walk.pointed == MINI
-        await walk.press("down")
-        chosen = walk.pointed
-        assert "Data:" in walk.text
-        await walk.press("enter")
-        await walk.until(lambda: walk.journey.config == chosen)
-        await walk.until(lambda: f"--config_file={chosen}" in walk.whole)
+        assert walk.pointed == "speech"
+        assert "can be trained here now" in walk.whole
+        await walk.choose("translation")
+        await walk.until(lambda: "en-de-convs2s" in walk.text)
+        assert "Needs: 1 GPU." in walk.whole
+        assert "Not here now: its data is not here" in walk.whole
+        await walk.press("end", "up")
+        assert walk.pointed.endswith("nmt-reversal-TT.py")
+        assert "> nmt-reversal-TT" in walk.text, "a list longer than the window scrolls with the pointer"
+        await walk.press("home", "enter")
+        await walk.until(lambda: "convs2s" in walk.journey.config)
+        await walk.until(lambda: f"--config_file={walk.journey.config}" in walk.whole and not walk.screen.working)
+        await walk.choose("real")
+        assert "cd /data/OpenSeq2Seq && bash scripts/get_en_de.sh" in walk.whole
+        assert "/home/mei/openseq2seq-data/wmt16_de_en" in walk.whole
+        assert walk.pointed == "config"
+
+
+def test_another_configuration_trains_with_the_parts_that_are_here() -> None:
+    host = machine.build("with-container", pace=0)
+    train.fetch(host, "openseq2seq")
+    there = place.find(host, "openseq2seq")
+    other = "example_configs/speech2text/w2l_large_8gpus.py"
+    wanted = train.wanted(host, there, other)
+    assert wanted.config == "/data/librispeech/w2l_large_8gpus.py"
+    written = host.files.read(there.outside(wanted.config))
+    assert written is not None
+    assert other.encode() in written.data
+    assert b"librivox-train-clean-100.csv" in written.data
+    assert b"360" not in written.data
+    toy = "example_configs/speech2text/ds2_toy_config.py"
+    assert train.wanted(host, there, toy).config == toy
 
 
 # --- the training itself ---------------------------------------------------------------------------------------------
@@ -399,6 +427,38 @@ async def test_a_flood_of_events_only_changes_what_is_looked_at(start: Start, be
         assert state.what is What.TRAINING
         assert len(state.loss) <= 240
         assert walk.screen._seen is state
+
+
+async def test_tensorboard_is_shown_with_its_address_and_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.build("with-container", pace=0)
+    train.fetch(host, "openseq2seq")
+    made_up = Scripted(host)
+    monkeypatch.setattr(train, "train", made_up.train)
+    monkeypatch.setattr(tensorboard, "_HEARD_SECONDS", 0.1)
+    async with start(host) as walk:
+        await at_training(walk, "openseq2seq")
+        await walk.choose("real")
+        await walk.until(lambda: walk.pointed == "train")
+        await walk.press("enter")
+        await walk.until(lambda: "board" in walk.offered)
+        await walk.choose("board")
+        await walk.until(lambda: isinstance(walk.screen, Dialog))
+        board = tensorboard.find(host, place.find(host, "openseq2seq"))
+        assert board is not None
+        assert board.url in walk.whole
+        assert board.tunnel in walk.whole.replace(" \\\n      ", " ")
+        await walk.choose("stop")
+        await walk.until(lambda: "TensorBoard was stopped." in walk.text)
+        assert tensorboard.find(host, place.find(host, "openseq2seq")) is None
+
+
+async def test_an_image_without_tensorboard_is_said(start: Start, bench: Bench, scripted: Scripted) -> None:
+    async with start(bench.host) as walk:
+        await begun(walk)
+        await walk.choose("board")
+        await walk.until(lambda: "There is no TensorBoard" in walk.whole)
+        await walk.press("escape")
+        await walk.until(lambda: "ahead" in walk.offered)
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ from wizard.demo.converter import tone
 from wizard.demo.daemon import Box
 from wizard.demo.files import Node, Tree
 from wizard.demo.spec import Answer
+from wizard.knowledge import configs
 from wizard.model.container_job import ALIVE, LAUNCH, SIGNAL, STARTED
 from wizard.model.machine import PathKind
 from wizard.model.training.board import LOOK
-from wizard.model.training.plan import DEFAULT_CONFIG
 
 COMMIT = "8681d381ed404fde516e2c1b823de5a213c59aba"
 STEP = 40.0
@@ -61,7 +61,7 @@ _SCALARS = {
     "data_layer_params/vocab_file": "open_seq2seq/test_utils/toy_speech_data/vocab.txt",
 }
 _PARAMETERS = 8192733
-_CODE = ("run.py", "open_seq2seq/__init__.py", "scripts/import_librivox.py", "scripts/run_all_tests.sh", DEFAULT_CONFIG)
+_CODE = ("run.py", "open_seq2seq/__init__.py", "scripts/import_librivox.py", "scripts/run_all_tests.sh")
 
 
 @dataclass(slots=True)
@@ -241,7 +241,7 @@ class SimJobs:
         yield "Cloning into 'OpenSeq2Seq'...", 1
         yield "Receiving objects: 100% (1021/1021), 43.21 MiB | 11.02 MiB/s, done.", 4
         root = self._outside(box, command[-1])
-        for name in _CODE:
+        for name in (*_CODE, *(config.path for config in configs.load())):
             self._put(f"{root}/{name}", "# simulated\n")
         self._put(f"{root}/.git/HEAD", f"{COMMIT}\n")
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.knowledge import configs
-from wizard.knowledge.configs import Config
 from wizard.model.container import DATA_TARGET, LABEL_GPUS
 from wizard.model.container_job import Job
 from wizard.model.errors import Trouble
@@ -21,8 +20,9 @@ from wizard.model.training.lines import Lines
 from wizard.model.training.plan import DEFAULT_CONFIG, LogFolder, Run
 from wizard.services.data import configuration, librispeech
 from wizard.services.data.librispeech import READY, FetchPlan, PartReady
-from wizard.services.training import code, preflight, training_run
+from wizard.services.training import code, configurations, preflight, training_run
 from wizard.services.training import place as places
+from wizard.services.training.configurations import Offer
 from wizard.services.training.place import Place
 from wizard.services.training.preflight import Ready, Wanted
 from wizard.services.training.training_run import Outcome
@@ -40,15 +40,17 @@ _DECIDED = ("--config_file=", "--mode=", "--enable_logs", "--continue_learning",
 class Outlook:
     """How trainings stand in a container.
 
-    ``running`` is what uses its GPU now. ``config`` would be trained (``known`` is its row in the catalogue) with
-    ``command``, and ``folder`` is what its log folder allows. ``lacks`` is what has to be fetched first: None where the
-    data is here, or is not LibriSpeech. ``lacks_why`` says why it cannot be fetched, such as a disk that is too small.
+    ``running`` is what uses its GPU now. ``config`` would be trained with ``command``, and ``folder`` is what its log
+    folder allows. ``offers`` are all configurations that are known, ``offer`` the one of ``config`` among them.
+    ``lacks`` is what of LibriSpeech has to be fetched first: None where enough is here, or it is not needed.
+    ``lacks_why`` says why it cannot be fetched, such as a disk that is too small.
     """
 
     place: Place
     running: Job | None
     config: str
-    known: Config | None
+    offer: Offer | None
+    offers: tuple[Offer, ...]
     command: tuple[str, ...]
     folder: LogFolder
     lacks: FetchPlan | None
@@ -64,7 +66,22 @@ class Outlook:
     @property
     def ready(self) -> bool:
         """Whether nothing is known to be missing."""
-        return self.lacks is None and self.lacks_why is None
+        if self.lacks is not None or self.lacks_why is not None:
+            return False
+        return self.offer is None or self.librispeech or not self.offer.stops
+
+    @property
+    def librispeech(self) -> bool:
+        """Whether it trains with LibriSpeech, of which a part is enough."""
+        return self.offer is not None and self.offer.data.id.startswith("librispeech")
+
+    @property
+    def data_place(self) -> str:
+        """Where its data belongs, on this machine; "" where that is not known, or somewhere else."""
+        if self.offer is None:
+            return ""
+        inner = posixpath.normpath(posixpath.join(code.WHERE, self.offer.data.where))
+        return self.place.outside(inner) if inner.startswith(f"{DATA_TARGET}/") else ""
 
 
 def look(host: Host, name: str, config: str = "") -> Outlook:
@@ -74,17 +91,19 @@ def look(host: Host, name: str, config: str = "") -> Outlook:
     """
     place = places.find(host, name)
     wanted = config or DEFAULT_CONFIG
-    known = configs.by_path(wanted)
-    logdir = posixpath.join(code.WHERE, known.logdir if known else "experiment")
+    offers = configurations.offered(host, place)
+    offer = next((one for one in offers if one.config.path == wanted), None)
+    logdir = posixpath.normpath(posixpath.join(code.WHERE, offer.config.logdir if offer else "experiment"))
     folder = preflight.log_folder(host, place, logdir, None)
     lacks, why = None, None
-    if known is not None and known.data.startswith("librispeech"):
+    if offer is not None and offer.data.id.startswith("librispeech"):
         lacks, why = _lacking(host, place)
     return Outlook(
         place=place,
         running=training_run.running_in(host, place),
         config=wanted,
-        known=known,
+        offer=offer,
+        offers=offers,
         command=Run(wanted, continue_learning=folder.resumes).argv,
         folder=folder,
         lacks=lacks,
@@ -125,8 +144,7 @@ def check(
 ) -> Ready:
     """Brings the code and what it needs, and looks at everything that would fail late; what it returns can be run.
 
-    The usual configuration is the one for those parts of LibriSpeech that are here. Raises what ``preflight.check``
-    raises.
+    Raises what ``preflight.check`` raises.
     """
     place = places.find(host, name)
     emit(Started(_("Looking at everything that could stop the training later.")))
@@ -134,9 +152,13 @@ def check(
 
 
 def wanted(host: Host, place: Place, config: str = "", options: tuple[str, ...] = ()) -> Wanted:
-    """What to run for a configuration that was chosen; for the usual one, what fits the data that is here."""
-    if config in ("", DEFAULT_CONFIG):
-        config = configuration.for_librispeech(host, place) or DEFAULT_CONFIG
+    """What to run for a configuration that was chosen; where it names more of LibriSpeech than is here, a copy that
+    names what is here.
+    """
+    config = config or DEFAULT_CONFIG
+    known = configs.by_path(config)
+    if known is not None and known.path == config and known.data.startswith("librispeech"):
+        config = configuration.for_librispeech(host, place, config) or config
     return Wanted(config, options)
 
 

@@ -1,4 +1,4 @@
-"""A configuration for the data that is here: Jasper Mini with other lists.
+"""A configuration for the data that is here: Jasper Mini, or another one, with other lists.
 
 OpenSeq2Seq stops at the first list that is missing, and the command line cannot name others, so a small file beside the
 data loads the original and changes the lists.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from wizard.host.ports import Host
-from wizard.knowledge import librispeech as knowledge
+from wizard.knowledge import configs
 from wizard.model.container import DATA_TARGET
 from wizard.model.training import derived
 from wizard.model.training.plan import DEFAULT_CONFIG
@@ -20,8 +20,8 @@ NAME = "jasper-mini.py"
 """The file, beside the lists that it names."""
 
 
-def for_librispeech(host: Host, where: Place) -> str:
-    """What ``s2s-wizard train`` has to be given to train with the parts that are here.
+def for_librispeech(host: Host, where: Place, original: str = DEFAULT_CONFIG) -> str:
+    """What ``s2s-wizard train`` has to be given to train ``original`` with the parts that are here.
 
     An empty text where too little is here: there has to be a part to train and one to evaluate with. The original
     itself where everything is here that it names.
@@ -30,12 +30,13 @@ def for_librispeech(host: Host, where: Place) -> str:
     lists = {use: tuple(librispeech.csv_inside(part) for part in here if part.use == use) for use in _USES}
     if not lists["train"] or not lists["evaluate"]:
         return ""
-    names = {part.name for part in here}
-    if {part.name for part in knowledge.corpus().parts if part.name in _OF_THE_ORIGINAL} <= names:
-        return DEFAULT_CONFIG
-    path = posixpath.join(DATA_TARGET, librispeech.FOLDER, NAME)
+    known = configs.by_path(original)
+    if known is not None and set(known.lists) <= {librispeech.csv_inside(part) for part in here}:
+        return original
+    name = NAME if original == DEFAULT_CONFIG else posixpath.basename(original)
+    path = posixpath.join(DATA_TARGET, librispeech.FOLDER, name)
     evaluate = lists["evaluate"][:1]
-    _write(host, where, path, derived.dataset(lists["train"], evaluate, lists["test"][:1] or evaluate))
+    _write(host, where, path, derived.dataset(lists["train"], evaluate, lists["test"][:1] or evaluate), original)
     return path
 
 
@@ -49,11 +50,11 @@ def for_recordings(host: Host, where: Place, name: str) -> str:
 
 
 _USES = ("train", "evaluate", "test")
-_OF_THE_ORIGINAL = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "test-clean")
-"""The parts that Jasper Mini names."""
 
 
-def _write(host: Host, where: Place, path: str, changes: tuple[derived.Change, ...]) -> None:
+def _write(
+    host: Host, where: Place, path: str, changes: tuple[derived.Change, ...], original: str = DEFAULT_CONFIG
+) -> None:
     place = where.outside(path)
     before = host.files.read(place)
-    host.files.replace(place, before.data if before else None, derived.text(DEFAULT_CONFIG, changes).encode())
+    host.files.replace(place, before.data if before else None, derived.text(original, changes).encode())
