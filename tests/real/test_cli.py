@@ -217,28 +217,29 @@ def test_a_pull_that_is_interrupted_ends_the_download(
         client.close()
 
 
+def pull_at_a_terminal(wizard: Program, image: str) -> pexpect.spawn[str]:
+    """A pull by Docker itself, which goes on at a terminal and is then interrupted."""
+    words = ["pull", image, "--via", "engine", "--yes"]
+    child = pexpect.spawn(PROGRAM, words, env={**wizard.environ, "TERM": "xterm"}, encoding="utf-8", timeout=30)
+    child.expect("MB of")
+    child.sendintr()
+    child.expect_exact("starts again from zero")
+    child.expect_exact("Stop the download? [y/N] ")
+    return child
+
+
 def test_ctrl_c_at_a_terminal_asks_before_a_pull_by_docker_is_lost(
     wizard: Program, ngc: NgcLike, engine: PrivateEngine
 ) -> None:
     image = ngc.push_busybox("nvidia/cli-asked", extra=(30_000_000,)).image
     ngc.throttle(1_000_000)
-    child = pexpect.spawn(
-        PROGRAM,
-        ["pull", image, "--via", "engine", "--yes"],
-        env={**wizard.environ, "TERM": "xterm"},
-        encoding="utf-8",
-        timeout=30,
-    )
-    child.expect("MB of")
-    child.sendintr()
-    child.expect_exact("starts again from zero")
-    child.expect_exact("Stop the download? [y/N] ")
+    child = pull_at_a_terminal(wizard, image)
     child.sendline("")
     child.expect("MB of")  # it goes on
     child.sendintr()
     child.expect_exact("Stop the download? [y/N] ")
     child.sendintr()
-    child.expect_exact("s2s-wizard: interrupted")
+    child.expect_exact("\ns2s-wizard: interrupted")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
@@ -248,6 +249,19 @@ def test_ctrl_c_at_a_terminal_asks_before_a_pull_by_docker_is_lost(
         assert client.images(image) == []
     finally:
         client.close()
+
+
+def test_a_question_that_nobody_answers_does_not_hold_up_the_end(
+    wizard: Program, ngc: NgcLike, forget: Callable[[str], str]
+) -> None:
+    image = forget(ngc.push_busybox("nvidia/cli-unanswered", extra=(10_000_000,)).image)
+    ngc.throttle(1_000_000)
+    child = pull_at_a_terminal(wizard, image)
+    ngc.reset()  # at full speed
+    child.expect_exact(f"{image} is here now.")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 # --- the container and the shell ---------------------------------------------------------------------------------

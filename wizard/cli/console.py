@@ -209,11 +209,15 @@ def ask(question: str, is_over: Callable[[], bool] | None = None) -> bool | None
         return None
     sys.stderr.write(_("{question} [y/N] ").format(question=question))
     sys.stderr.flush()
-    while is_over is not None and not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
-        if is_over():
-            _write(sys.stderr, "")
-            return None
-    answer = sys.stdin.readline()
+    try:
+        while is_over is not None and not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+            if is_over():
+                _write(sys.stderr, "")
+                return None
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        _write(sys.stderr, "")  # what is said next gets a line of its own
+        raise
     if not answer.endswith("\n"):
         _write(sys.stderr, "")
     return answer.strip().lower() in ("y", "yes", "是")
