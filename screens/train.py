@@ -647,6 +647,7 @@ class TrainScreen(StepScreen):
 
     def _tell_outcome(self, state: State) -> None:
         """How a training ended: well, stopped, or with a failure and its remedy."""
+        from wizard.model.training.plan import DEFAULT_CONFIG
         from wizard.services import train
         from wizard.services.training import training_run
 
@@ -659,7 +660,9 @@ class TrainScreen(StepScreen):
                 text = _("The training is finished.")
             else:
                 text = _("What ran in the container is finished.")
-            self.update(self.journey.finished(self.step))
+            trained = job is not None and job.kind == "train"
+            config = (self.journey.config or DEFAULT_CONFIG) if trained else self.journey.trained
+            self.update(replace(self.journey.finished(self.step), trained=config))
             self.show(
                 [Item(text, Status.OK, style="bold"), *checkpoint, Gap()],
                 [

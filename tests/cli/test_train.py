@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.conftest import Keyboard
+from tests.cli.conftest import Keyboard, furnish
 from wizard.cli.train import gpu_words
-from wizard.demo.converter import tone
 from wizard.demo.training import SimJobs
 from wizard.model.machine import GpuReading
 
@@ -20,14 +19,6 @@ def ready(at: Sit) -> Keyboard:
     assert keyboard("pull", "--yes").code == 0
     assert keyboard("up").code == 0
     return keyboard
-
-
-def furnish(keyboard: Keyboard) -> None:
-    keyboard.host.files.replace(f"{keyboard.host.home}/openseq2seq-data/a.wav", None, tone())
-    for split in ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "test-clean"):
-        path = f"{keyboard.host.home}/openseq2seq-data/librispeech/librivox-{split}.csv"
-        text = "wav_filename,wav_filesize,transcript\n" + "/data/a.wav,1,a\n" * 64
-        keyboard.host.files.replace(path, None, text.encode())
 
 
 def test_the_rehearsal_in_words(ready: Keyboard) -> None:

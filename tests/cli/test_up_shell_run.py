@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Keyboard
+from tests.cli.conftest import Keyboard, furnish
 from wizard.demo.commands import SimPrivilege
 from wizard.model.image import ImageReference
-from wizard.services import journey
+from wizard.model.journey import Step
+from wizard.services import finish, journey
 
 Sit = Callable[[str], Keyboard]
 IMAGE = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"
@@ -112,6 +113,65 @@ def test_run_in_json_lines(at: Sit, tmp_path: Path) -> None:
     assert words.code == 0
     assert len(words.out.splitlines()) == 9
     assert words.line("[ok]    Container").endswith('The container "mine" is there.')
+
+
+def test_run_rehearses_and_trains(at: Sit, tmp_path: Path) -> None:
+    keyboard = at("healthy")
+    furnish(keyboard)
+    answers = tmp_path / "answers.toml"
+    train = '[train]\nrehearsal = true\nconfig = "jasper-Mini-for-Jetson"\noptions = ["--num_epochs=1"]\n'
+    answers.write_text(train)
+    ended = keyboard("run", str(answers), "--json")
+    assert ended.code == 0, ended.err
+    steps = {line["step"]: line for line in ended.lines if line["event"] == "step"}
+    assert list(steps)[-2:] == ["train", "finish"]
+    assert steps["train"]["summary"] == "The rehearsal went well. The training is finished."
+    told = [line["training"] for line in ended.lines if line["event"] == "training"]
+    assert [line["what"] for line in told if line["event"] == "finished"][-1] == "training"
+    assert max(line["step"] for line in told if line["event"] == "step") == 8, "the last step of the rehearsal"
+    kept = journey.load(keyboard.host)
+    assert kept is not None
+    assert Step.TRAIN in kept.done
+    again = finish.answers(keyboard.host, kept)
+    assert (again.config, again.rehearsal) == ("jasper-Mini-for-Jetson", False)
+
+    answers.write_text(train + "detach = true\n")
+    words = keyboard("run", str(answers))
+    assert words.code == 0
+    assert words.line("[ok]    Training").endswith("The rehearsal went well. The training is finished.")
+    assert "step 8 of 8" in words.err
+
+
+def test_run_leaves_a_training_alone(at: Sit, tmp_path: Path) -> None:
+    keyboard = at("healthy")
+    furnish(keyboard)
+    answers = tmp_path / "answers.toml"
+    answers.write_text('[train]\nconfig = "ds2_toy_config"\ndetach = true\ncode = "https://mirror.example/o.git"\n')
+    ended = keyboard("run", str(answers), "--json")
+    assert ended.code == 2, "the simulated clone has Jasper Mini only"
+    assert ended.lines[-1]["error"]["id"] == "config-unusable"
+    answers.write_text('[train]\nconfig = "jasper-Mini-for-Jetson"\ndetach = true\n')
+    ended = keyboard("run", str(answers), "--json")
+    assert ended.code == 0
+    (train,) = [line for line in ended.lines if line["event"] == "step" and line["step"] == "train"]
+    assert train["summary"].startswith("The training runs in the container (0")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('rehearsal = "yes"', "line 2: train.rehearsal"),
+        ('config = "x"\noptions = ["epochs"]', "line 3: train.options"),
+        ("detach = true", "line 2: train.detach"),
+        ("epochs = 3", "line 2: train.epochs"),
+    ],
+)
+def test_a_wrong_answer_about_training(at: Sit, tmp_path: Path, text: str, words: str) -> None:
+    answers = tmp_path / "answers.toml"
+    answers.write_text(f"[train]\n{text}\n")
+    ended = at("healthy")("run", str(answers))
+    assert ended.code == 2
+    assert words in ended.err
 
 
 def test_run_stops_where_a_person_is_needed(at: Sit, tmp_path: Path) -> None:

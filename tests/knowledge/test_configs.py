@@ -48,6 +48,10 @@ def test_the_customers_configuration() -> None:
     assert mini.lists[0] == "/data/librispeech/librivox-dev-clean.csv"
     assert configs.by_path(f"/data/OpenSeq2Seq/{DEFAULT_CONFIG}") is mini
     assert configs.by_path("my.py") is None
+    for name in (DEFAULT_CONFIG, "jasper-Mini-for-Jetson", "jasper-Mini-for-Jetson.py"):
+        assert configs.named(name) is mini
+    assert configs.named("transformer-big") is None, "two have this name"
+    assert configs.named("/data/mine/jasper-Mini-for-Jetson.py") is None
     assert at("quartznet") in configs.same_logdir(mini)
 
 

@@ -15,10 +15,15 @@ FULL = Answers(
     name="openseq2seq",
     gpus="0,1",
     shm="2g",
+    rehearsal=True,
+    config="jasper-Mini-for-Jetson",
+    options=("--num_epochs=10",),
+    code="~/OpenSeq2Seq",
+    detach=True,
 )
 
 
-@pytest.mark.parametrize("answers", [FULL, Answers(), Answers(data="~/数据")])
+@pytest.mark.parametrize("answers", [FULL, Answers(), Answers(data="~/数据"), Answers(rehearsal=True)])
 def test_what_is_written_is_read_again(answers: Answers) -> None:
     assert from_table(to_table(answers)) == answers
 
@@ -42,6 +47,17 @@ def test_nothing_is_a_file_of_suggestions() -> None:
         ({"repairs": {"accept": "register-runtime"}}, "repairs", "accept"),
         ({"repairs": {"accept": [1]}}, "repairs", "accept"),
         ({"account": {"key": "session"}}, "account", "key"),
+        ({"train": True}, "", "train"),
+        ({"train": {"epochs": 3}}, "train", "epochs"),
+        ({"train": {"rehearsal": "yes"}}, "train", "rehearsal"),
+        ({"train": {"rehearsal": 1}}, "train", "rehearsal"),
+        ({"train": {"config": True}}, "train", "config"),
+        ({"train": {"config": "x", "options": "--num_epochs=1"}}, "train", "options"),
+        ({"train": {"config": "x", "options": ["num_epochs=1"]}}, "train", "options"),
+        ({"train": {"config": "x", "options": ["--num_epochs"]}}, "train", "options"),
+        ({"train": {"rehearsal": True, "options": ["--num_epochs=1"]}}, "train", "options"),
+        ({"train": {"rehearsal": True, "detach": True}}, "train", "detach"),
+        ({"train": {"code": "/mirror"}}, "train", "code"),
     ],
 )
 def test_what_is_not_known_is_refused_with_its_place(raw: dict[str, Any], table: str, key: str) -> None:

@@ -41,7 +41,7 @@ def container_name(call: Call) -> str:
     from wizard.services import journey
 
     before = journey.load(call.host)
-    return call.options.name or (before.name if before is not None else "") or DEFAULT_NAME
+    return getattr(call.options, "name", "") or (before.name if before is not None else "") or DEFAULT_NAME
 
 
 def agreed(call: Call, question: str, subject: str) -> bool:

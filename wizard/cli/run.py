@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wizard.cli.call import Call
+from wizard.cli.call import Call, container_name
 from wizard.cli.console import pad, tag, width
 from wizard.cli.pull import PullNarrator
+from wizard.cli.train import TrainNarrator
 from wizard.model.answers import Answers
 from wizard.model.errors import Problem, Trouble
+from wizard.model.event import Progress
 from wizard.model.finding import Finding, Status
 from wizard.model.fix import StepState
 from wizard.model.i18n import N_, _
 from wizard.model.journey import TITLES, Step
+from wizard.model.training import events
 from wizard.services import run as service
 
 _TITLES = {**TITLES, Step.SHELL: N_("Look inside")}
@@ -21,7 +24,7 @@ _TITLES = {**TITLES, Step.SHELL: N_("Look inside")}
 def run(call: Call) -> int:
     """Exit code of the step that ended it; 2 for a wrong answers file."""
     answers = _read(call.options.answers)
-    narrator = _StepNarrator(call.console)
+    narrator = _StepNarrator(call, answers)
     try:
         return service.run(call.host, answers, call.options.yes, emit=narrator, cancel=call.cancel)
     finally:
@@ -38,8 +41,22 @@ def _read(name: str) -> Answers:
     return service.load(text, name)
 
 
+def _of_a_pull(event: object) -> bool:
+    return isinstance(event, Progress) and event.unit != "stages"
+
+
 class _StepNarrator(PullNarrator):
-    """Each step's end is data; what happens in between is narration."""
+    """Each step's end is data; what happens in between is narration. As JSON, each event of a training is one event
+    ``training``, whose ``training`` is the line that ``train --json`` prints: both have events ``step``.
+    """
+
+    def __init__(self, call: Call, answers: Answers) -> None:
+        super().__init__(call.console)
+        self._training = TrainNarrator(call.console, call.host, answers.name or container_name(call))
+
+    def end(self) -> None:
+        super().end()
+        self._training.end()
 
     def __call__(self, event: object) -> None:
         if isinstance(event, service.StepEnded):
@@ -49,6 +66,11 @@ class _StepNarrator(PullNarrator):
             if event.status in (Status.WARNING, Status.ERROR, Status.UNKNOWN):
                 self.end()
                 self.console.say(f"{tag(event.status)} {event.title}: {event.summary}")
+        elif isinstance(event, events.TrainingEvent) and not _of_a_pull(event):
+            if self.console.json:
+                self.console.event("training", {"training": events.to_json(event)})
+            else:
+                self._training(event)
         else:
             super().__call__(event)
 

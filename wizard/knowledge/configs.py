@@ -186,6 +186,16 @@ def by_path(path: str) -> Config | None:
     return next((config for config in load() if path == config.path or path.endswith(f"/{config.path}")), None)
 
 
+def named(text: str) -> Config | None:
+    """The configuration that ``train`` would take for ``text``: a path from the root of the clone, or the name of a
+    file, with or without ``.py``, where only one has it.
+    """
+    found = [config for config in load() if text == config.path]
+    names = (text, f"{text}.py")
+    found = found or [config for config in load() if config.path.rpartition("/")[2] in names]
+    return found[0] if len(found) == 1 else None
+
+
 def by_task(task: Task) -> tuple[Config, ...]:
     """The configurations of a task."""
     return tuple(config for config in load() if config.task is task)

@@ -14,6 +14,12 @@ TOML with one table for each step that asks something; every table and every val
     name = "openseq2seq"
     gpus = "all"                    # all, none, or indices: "0,1"
     shm = "1g"
+    [train]                         # after the container is up; without this table, nothing is trained
+    rehearsal = true                # first, the whole way on a few recordings
+    config = "jasper-Mini-for-Jetson"
+    options = ["--num_epochs=10"]   # of run.py
+    code = "~/OpenSeq2Seq"          # a clone, mirror, archive or address, instead of NVIDIA's own
+    detach = true                   # begin the training, and do not wait
 
 A key itself is never in the file. This module knows tables (dictionaries); reading and writing TOML is done by
 ``wizard.services.run`` and ``wizard.services.finish``.
@@ -39,7 +45,8 @@ class Answers:
     """What is wanted; an empty text is "what the wizard would suggest".
 
     ``key`` is one of ``KEYS``. ``accept`` are ids of repairs. ``data`` is a folder, which may begin with ``~``;
-    ``gpus`` and ``shm`` are texts as they are typed on the workspace screen.
+    ``gpus`` and ``shm`` are texts as they are typed on the workspace screen. ``rehearsal`` and ``config`` say what is
+    trained, ``options``, ``code`` and ``detach`` how, as ``s2s-wizard train`` takes them.
     """
 
     key: str = SKIP
@@ -49,6 +56,16 @@ class Answers:
     name: str = ""
     gpus: str = ""
     shm: str = ""
+    rehearsal: bool = False
+    config: str = ""
+    options: tuple[str, ...] = ()
+    code: str = ""
+    detach: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether a training or the rehearsal is asked for."""
+        return self.rehearsal or bool(self.config)
 
 
 class FieldError(Trouble):
@@ -68,9 +85,13 @@ _TEXTS = {
     ("workspace", "name"): "name",
     ("workspace", "gpus"): "gpus",
     ("workspace", "shm"): "shm",
+    ("train", "config"): "config",
+    ("train", "code"): "code",
 }
-_ACCEPT = ("repairs", "accept")
-_PLACES = (*_TEXTS, _ACCEPT)
+_LISTS = {("repairs", "accept"): "accept", ("train", "options"): "options"}
+_EXAMPLES = {"accept": '["register-runtime"]', "options": '["--num_epochs=10"]'}
+_FLAGS = {("train", "rehearsal"): "rehearsal", ("train", "detach"): "detach"}
+_FIELDS = {**_TEXTS, **_LISTS, **_FLAGS}
 
 
 def from_table(raw: Mapping[str, Any]) -> Answers:
@@ -79,7 +100,7 @@ def from_table(raw: Mapping[str, Any]) -> Answers:
     if version != FORMAT or isinstance(version, bool):
         raise FieldError("", "schema_version", _("This program reads answers files of format 1."))
     values: dict[str, Any] = {}
-    tables = {table for table, _key in _PLACES}
+    tables = {table for table, _key in _FIELDS}
     for table, content in raw.items():
         if table == "schema_version":
             continue
@@ -89,7 +110,13 @@ def from_table(raw: Mapping[str, Any]) -> Answers:
             raise FieldError("", table, _("This must be a table: [{name}].").format(name=table))
         for key, value in content.items():
             values[_field(table, key)] = _checked(table, key, value)
-    return Answers(**values)
+    answers = Answers(**values)
+    for key in ("options", "detach"):
+        if getattr(answers, key) and not answers.config:
+            raise FieldError("train", key, _("This is only for a training: name its configuration with config."))
+    if answers.code and not answers.trains:
+        raise FieldError("train", "code", _("This is only for a training or the rehearsal: ask for one of them."))
+    return answers
 
 
 def to_table(answers: Answers) -> dict[str, Any]:
@@ -98,23 +125,33 @@ def to_table(answers: Answers) -> dict[str, Any]:
     for (table, key), field in _TEXTS.items():
         if value := getattr(answers, field):
             result.setdefault(table, {})[key] = value
+    if answers.trains:
+        table = result.setdefault("train", {})
+        for field in ("rehearsal", "options", "detach"):
+            if value := getattr(answers, field):
+                table[field] = list(value) if field == "options" else value
     return result
 
 
 def _field(table: str, key: str) -> str:
-    if (table, key) == _ACCEPT:
-        return "accept"
     try:
-        return _TEXTS[table, key]
+        return _FIELDS[table, key]
     except KeyError:
-        known = _listed(name for place, name in _PLACES if place == table)
+        known = _listed(name for place, name in _FIELDS if place == table)
         raise FieldError(table, key, _("Known here: {names}.").format(names=known)) from None
 
 
 def _checked(table: str, key: str, value: object) -> object:
-    if (table, key) == _ACCEPT:
+    if (table, key) in _FLAGS:
+        if not isinstance(value, bool):
+            raise FieldError(table, key, _("This must be true or false, without quotation marks."))
+        return value
+    if (table, key) in _LISTS:
+        example = _EXAMPLES[key]
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise FieldError(table, key, _('This must be a list of ids: ["register-runtime"].'))
+            raise FieldError(table, key, _("This must be a list of texts: {example}.").format(example=example))
+        if key == "options" and not all(item.startswith("--") and "=" in item for item in value):
+            raise FieldError(table, key, _("Each is one option with its value: {example}.").format(example=example))
         return tuple(value)
     if not isinstance(value, str):
         raise FieldError(table, key, _("This must be a text in quotation marks."))

@@ -67,6 +67,8 @@ class Journey:
     cpu_only: bool = False
     config: str = ""
     """the configuration that is trained with"""
+    trained: str = ""
+    """the configuration of a training that went well"""
     declined: tuple[str, ...] = ()
     receipts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -125,5 +127,18 @@ def from_bytes(data: bytes) -> Journey:
         raise ValueError(f"not a resume point: {error!r}") from error
 
 
-_PLAIN = ("key", "image", "name", "data", "gpus", "shm", "cpu_only", "config", "declined", "receipts", "notes")
+_PLAIN = (
+    "key",
+    "image",
+    "name",
+    "data",
+    "gpus",
+    "shm",
+    "cpu_only",
+    "config",
+    "trained",
+    "declined",
+    "receipts",
+    "notes",
+)
 _EMPTY = Journey()

@@ -69,6 +69,8 @@ def answers(host: Host, journey: Journey) -> Answers:
         name=journey.name,
         gpus="none" if journey.cpu_only else journey.gpus,
         shm=_size(journey.shm),
+        rehearsal=Step.TRAIN in journey.done and not journey.trained,
+        config=journey.trained,
     )
 
 

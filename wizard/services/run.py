@@ -135,6 +135,7 @@ class _Walk:
             (Step.WORKSPACE, self._prepare),
             (Step.CONTAINER, self._container),
             (Step.SHELL, self._look_inside),
+            *(((Step.TRAIN, self._train),) if self.answers.trains else ()),
             (Step.FINISH, self._finish),
         )
 
@@ -284,6 +285,44 @@ class _Walk:
         if bad and self.workspace.gpus.any:
             return StepState.FAILED.value, summary, FAILED
         return StepState.DONE.value, summary, FINE
+
+    def _train(self) -> _Outcome:
+        from wizard.services.training import rehearsal
+
+        said = []
+        if self.answers.rehearsal:
+            rehearsal.run(self.host, self.workspace.name, self._code(), self.emit, self.cancel)
+            said.append(_("The rehearsal went well."))
+        if self.answers.config:
+            said.append(self._real_training())
+        return StepState.DONE.value, " ".join(said), FINE
+
+    def _real_training(self) -> str:
+        """Joins the training that runs in the container, or begins the one that the answers name; what came of it."""
+        from wizard.model.training.plan import Standing
+        from wizard.services import train
+        from wizard.services.training import place, preflight, training_run
+
+        host, name = self.host, self.workspace.name
+        where = place.find(host, name)
+        running = training_run.running_in(host, where)
+        chosen = train.wanted(host, where, self.answers.config, self.answers.options)
+        wanted = replace(chosen, source=self._code())
+        if self.answers.detach and running is None:
+            ready = preflight.check(host, where, wanted, self.emit, self.cancel)
+            if ready.folder.standing is not Standing.FINISHED:
+                running = training_run.begin(host, ready, self.emit)
+        if self.answers.detach and running is not None:
+            return _("The training runs in the container ({id}).").format(id=running.id)
+        if not self.answers.detach:
+            training_run.run(host, name, wanted, self.emit, self.cancel)
+        self.journey = replace(self.journey, trained=self.answers.config)
+        return _("The training is finished.")
+
+    def _code(self) -> str:
+        """Where the code comes from: an address as it is, a path with the home folder in the place of ``~``."""
+        code = self.answers.code
+        return code.replace("~", self.host.home, 1) if code.startswith("~/") else code
 
     def _finish(self) -> _Outcome:
         return StepState.DONE.value, _('Open a shell in it with "s2s-wizard shell".'), FINE

@@ -156,9 +156,9 @@ def wanted(host: Host, place: Place, config: str = "", options: tuple[str, ...] 
     names what is here.
     """
     config = config or DEFAULT_CONFIG
-    known = configs.by_path(config)
-    if known is not None and known.path == config and known.data.startswith("librispeech"):
-        config = configuration.for_librispeech(host, place, config) or config
+    known = configs.named(config)
+    if known is not None and known.data.startswith("librispeech"):
+        config = configuration.for_librispeech(host, place, known.path) or config
     return Wanted(config, options)
 
 
