@@ -146,9 +146,9 @@ def test_run_leaves_a_training_alone(at: Sit, tmp_path: Path) -> None:
     keyboard = at("healthy")
     furnish(keyboard)
     answers = tmp_path / "answers.toml"
-    answers.write_text('[train]\nconfig = "ds2_toy_config"\ndetach = true\ncode = "https://mirror.example/o.git"\n')
+    answers.write_text('[train]\nconfig = "mine"\ndetach = true\ncode = "https://mirror.example/o.git"\n')
     ended = keyboard("run", str(answers), "--json")
-    assert ended.code == 2, "the simulated clone has Jasper Mini only"
+    assert ended.code == 2
     assert ended.lines[-1]["error"]["id"] == "config-unusable"
     answers.write_text('[train]\nconfig = "jasper-Mini-for-Jetson"\ndetach = true\n')
     ended = keyboard("run", str(answers), "--json")

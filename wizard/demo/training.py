@@ -240,7 +240,7 @@ class SimJobs:
     def _clone(self, box: Box, _cwd: str, command: tuple[str, ...]) -> Iterator[tuple[str, float]]:
         yield "Cloning into 'OpenSeq2Seq'...", 1
         yield "Receiving objects: 100% (1021/1021), 43.21 MiB | 11.02 MiB/s, done.", 4
-        root = self._outside(box, command[-1])
+        root = self._outside(box, command[6])  # the place that it gets when it is whole
         for name in (*_CODE, *(config.path for config in configs.load())):
             self._put(f"{root}/{name}", "# simulated\n")
         self._put(f"{root}/.git/HEAD", f"{COMMIT}\n")
