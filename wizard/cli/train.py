@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from wizard.model.i18n import _
 from wizard.model.machine import ContainerInfo, GpuReading
 from wizard.model.training import events
 from wizard.model.training.plan import DEFAULT_CONFIG, Standing
+from wizard.services import train
 from wizard.services.training import after, preflight, rehearsal, suite, training_run
 from wizard.services.training import place as places
 from wizard.services.training.place import readings
@@ -52,6 +54,9 @@ def run(call: Call) -> int:
             return _finished(console, "tests")
         if options.rehearsal:
             return _rehearse(call, name, wanted.source, narrator)
+        # Where less of LibriSpeech is here than the configuration names, a copy of it names what is here.
+        place = places.find(call.host, name)
+        wanted = replace(train.wanted(call.host, place, options.config or "", options.words), source=wanted.source)
         if options.say:
             return _say(call, name, wanted, narrator)
         if options.evaluate:

@@ -421,7 +421,8 @@ def _fitted(
     mode: str,
 ) -> tuple[dict[str, Value], int, tuple[str, ...]]:
     """The options that the machine and the rows ask for, under those that were given; the processes, and the notes."""
-    known = configs.by_path(config.path)
+    # A copy that was made for the data here, or without mixed precision, has the name of its original.
+    known = configs.by_path(config.path) or configs.named(posixpath.basename(config.path))
     each = known.memory * configs.GB // known.batch if known is not None and known.memory else None
     fitted = plan.fit(
         settings, machine, rows=rows if mode.startswith("train") else None, bytes_per_sample=each, mixed=config.mixed
