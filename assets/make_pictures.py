@@ -11,18 +11,25 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from screens.base import Go
 from wizard.app import WizardApp
 from wizard.demo import machine
+from wizard.model.journey import Step
 
 HERE = Path(__file__).resolve().parent
 SIZE = (100, 30)
 
 
-async def draw(name: str, machine_name: str, keys: Sequence[str]) -> None:
-    """Presses ``keys`` on a fresh wizard (a number is a pause in seconds) and keeps what is on the screen."""
+async def draw(name: str, machine_name: str, keys: Sequence[str], at: Step | None = None) -> None:
+    """Presses ``keys`` on a fresh wizard (a number is a pause in seconds) and keeps what is on the screen. ``at`` is
+    the step that it begins with.
+    """
     app = WizardApp(machine.build(machine_name))
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(0.5)
+        if at is not None:
+            app.post_message(Go(at))
+            await pilot.pause(2)
         for key in keys:
             if key.replace(".", "").isdigit():
                 await pilot.pause(float(key))
@@ -38,6 +45,7 @@ async def main() -> None:
     await draw("welcome", "unknown-runtime", [])
     await draw("checkup", "unknown-runtime", ["enter", "0.5", "s", "1.5"])
     await draw("repairs", "unknown-runtime", ["enter", "0.5", "s", "1.5", "enter", "1"])
+    await draw("training", "with-container", ["enter", "11"], Step.TRAIN)
 
 
 if __name__ == "__main__":

@@ -427,9 +427,16 @@ class StepScreen(Screen[None]):
         download = self.session.download
         return download.share if download is not None and self.step is not Step.PULL else ""
 
+    def _trained(self) -> str:
+        """How far what runs in the container is, as seen from another page; empty when nothing runs."""
+        training = self.session.training
+        return training.share if training is not None and self.step is not Step.TRAIN else ""
+
     def _place(self) -> str:
         place, share = f"{self.step.number}/{len(Step)}", self._share()
-        return _("download {share}").format(share=share) + "   " + place if share else place
+        place = _("download {share}").format(share=share) + "   " + place if share else place
+        trained = self._trained()
+        return _("training {share}").format(share=trained) + "   " + place if trained else place
 
     def _steps(self) -> tuple[Block, ...]:
         rows = []
@@ -445,6 +452,8 @@ class StepScreen(Screen[None]):
         share = self._share()
         if step is Step.PULL and share:
             return f"[{share}]"
+        if step is Step.TRAIN and (trained := self._trained()):
+            return f"[{trained}]"
         if step in self.journey.done:
             return _("[done]")
         return _("[skipped]") if step in self.journey.skipped else ""

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from screens.base import StepScreen, trouble_blocks
 from screens.dialogs import Dialog, Pick
 from screens.fields import AskLine
-from screens.layout import Block, Code, Facts, Gap, Item, Para, shell_line, size
+from screens.layout import Block, Code, Facts, Gap, Item, Para, evidence, shell_line, size
 from screens.live import Live
 from screens.pull import duration
 from screens.training import State, Training, What
@@ -683,6 +683,18 @@ class TrainScreen(StepScreen):
             )
             return
         trouble = training_run.failed(self.session.host, job, outcome)
+        failure = outcome.failure
+        blocks: list[Block] = [
+            Item(f"{failure.summary}.", Status.ERROR, style="bold"),
+            Gap(),
+            Para(failure.cause),
+            *(Item(step) for step in failure.advice),
+            *checkpoint,
+            *_whole_log(state),
+            Gap(),
+            Para(_("What the wizard saw"), "bold"),
+            *evidence(trouble.evidence),
+        ]
         choices = [
             Choice("retry", _("Try again")),
             Choice("log", _("Show the log"), verb=_("Show")),
@@ -694,8 +706,7 @@ class TrainScreen(StepScreen):
             batch = halved[-1].partition("=")[2]
             label = _("Try again with half the batch")
             choices.insert(0, Choice("half", label, _("{n} recordings at a time").format(n=batch), _("Try again")))
-        self.show([*trouble_blocks(trouble), *checkpoint, *_whole_log(state), Gap()], choices)
-        self._trouble = trouble
+        self.show([*blocks, Gap()], choices)
 
     def _tell_done(self, state: State) -> None:
         finish = Choice("next", _("Finish"))

@@ -251,6 +251,7 @@ async def test_it_goes_on_when_the_page_is_left_and_is_there_again(start: Start,
         await walk.press("enter")
         await walk.at(Step.FINISH)
         assert training_run.find(slow.host, NAME) is not None
+        await walk.until(lambda: "training " in walk.text.split("\n")[0], "how far it is stands on every page")
         await walk.press("q")
         assert "The training goes on in the container without the wizard" in walk.whole
         await walk.press("escape")
