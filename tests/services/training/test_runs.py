@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 from tests.services.training.conftest import MINI, NAME, Bench, until
 from wizard.model.container import GpuChoice, Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Progress
+from wizard.model.training import derived
 from wizard.model.training.events import Begun, Checkpoint, Finished, Sample, Step, Validation
 from wizard.services import container
 from wizard.services.training import after, rehearsal, suite, training_run
@@ -117,6 +123,30 @@ def test_after_a_training_it_is_measured(bench: Bench) -> None:
     bench.train("--num_epochs=1")
     outcome = after.evaluate(bench.host, NAME, Wanted(MINI), bench.events.append)
     assert outcome.finished == Finished("evaluation")
+
+
+@pytest.mark.parametrize(
+    ("own", "read"),
+    [
+        ("", {"features": 40, "shuffle": False}),
+        ('infer_params = {"data_layer_params": {"features": 64}}', {"features": 64, "shuffle": False}),
+    ],
+)
+def test_a_configuration_only_for_training_reads_a_recording_as_it_evaluates(
+    own: str, read: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+    original = tmp_path / "original.py"
+    evaluates = 'eval_params = {"data_layer": "reader", "data_layer_params": {"features": 40, "shuffle": False}}'
+    original.write_text(f"{evaluates}\n{own}\n")
+    made = tmp_path / "made.py"
+    made.write_text(derived.text(str(original), (*after.READER, *derived.dataset(infer=("/data/say.csv",)))))
+    space = runpy.run_path(str(made))
+    assert space["infer_params"] == {
+        "data_layer": "reader",
+        "data_layer_params": {**read, "dataset_files": ["/data/say.csv"]},
+    }
+    assert "dataset_files" not in space["eval_params"]["data_layer_params"]
 
 
 def test_a_recording_that_is_not_there(bench: Bench) -> None:

@@ -83,7 +83,7 @@ def transcribe(
     listed = posixpath.join(DATA_TARGET, SAY, "say.csv")
     _write(host, place, listed, table.getvalue())
     config = posixpath.join(DATA_TARGET, SAY, posixpath.basename(original))
-    _write(host, place, config, derived.text(original, (_LAYER, *derived.dataset(infer=(listed,)))))
+    _write(host, place, config, derived.text(original, (*READER, *derived.dataset(infer=(listed,)))))
     output = posixpath.join(DATA_TARGET, SAY, "said.csv")
     options = (*wanted.options, "--batch_size_per_gpu=1")
     want = Wanted(config, options, "infer", wanted.source)
@@ -91,8 +91,15 @@ def transcribe(
     return Said(transcripts(host, place, output).get(converted, ""), outcome)
 
 
-_LAYER = derived.Change("infer_params", "data_layer", derived.Code('eval_params["data_layer"]'))
-"""A configuration that was only for training gets the reader of data that its evaluation has."""
+READER = (
+    derived.Change("infer_params", "data_layer", derived.Code('eval_params["data_layer"]')),
+    derived.Change(
+        "infer_params",
+        "data_layer_params",
+        derived.Code('dict(eval_params["data_layer_params"], **infer_params.get("data_layer_params", {}))'),
+    ),
+)
+"""A configuration that was only for training gets the reader of data that its evaluation has, and how that reads."""
 
 
 def _converted(host: Host, place: Place, wav: str, cancel: Cancel) -> tuple[str, int]:
