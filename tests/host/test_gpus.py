@@ -23,6 +23,7 @@ class Nvml:
     """Stands for the module ``pynvml`` with a driver: the errors are the real library's own."""
 
     NVMLError = pynvml.NVMLError
+    nvmlMemory_v2 = "v2"
 
     def __init__(self, gpus: int = 1, texts: type[str] | type[bytes] = str, /, **errors: int) -> None:
         self.gpus, self.texts, self.errors = gpus, texts, errors
@@ -233,6 +234,10 @@ def test_one_missing_value_is_none(missing: str, fields: tuple[str, ...], code: 
     untold: dict[str, Any] = dict.fromkeys(fields)
     gpus = NvmlGpus(Nvml(**{f"nvmlDeviceGet{missing}": code}))
     assert gpus.readings() == (replace(READING, **untold),)
+
+
+def test_an_old_driver_has_only_the_first_form_of_memory() -> None:
+    assert NvmlGpus(Nvml(nvmlDeviceGetMemoryInfo_v2=13)).readings() == (READING,)
 
 
 def test_a_gpu_that_tells_nothing_is_still_there() -> None:

@@ -102,18 +102,19 @@ class NvmlGpus:
 
     def _reading(self, device: Any, gpu: GpuReading) -> GpuReading | None:
         """One GPU now; None for one that answers every question with a fault."""
-        faults = []
+        faults = set()
 
         def value(function: str, *more: object) -> Any:
             try:
                 return self._ask(function, device, *more, optional=None)
             except Trouble as trouble:
                 if trouble.kind not in _REFUSED:
-                    faults.append(function)
+                    faults.add(function)
                 return None
 
         use = value("nvmlDeviceGetUtilizationRates")
-        memory = value("nvmlDeviceGetMemoryInfo")
+        # The second form, since driver 510, counts apart what the driver keeps for itself, as nvidia-smi does.
+        memory = value("nvmlDeviceGetMemoryInfo", self._nvml.nvmlMemory_v2) or value("nvmlDeviceGetMemoryInfo")
         temperature = value("nvmlDeviceGetTemperature", _CORE_SENSOR)
         if len(faults) == len((use, memory, temperature)):
             return None
