@@ -164,3 +164,19 @@ def test_more_connections_while_more_bring_more() -> None:
     assert tuned(lambda number: number * 5e6, Limits(6))[-1] == 6
     assert tuned(lambda number: 5e6, Limits())[-1] == fetch._FIRST
     assert max(tuned(lambda number: 5e6, Limits(2))) == 2
+
+
+def test_connections_end_with_a_layer_together(tmp_path: Path) -> None:
+    cache, size, cancel = FolderCache(str(tmp_path), CHUNK), 72 * CHUNK, Cancel()
+    blobs = tuple(cache.open(f"sha256:{number:064x}", size) for number in (1, 2))
+    progress = TransferProgress({blob.digest: size for blob in blobs}, {})
+    fetcher = Fetcher(blobs, lambda: Source([]), progress, cancel, Limits(8))
+    runs = []
+    while (task := fetcher._take()) is not None and task.part.blob is blobs[0]:
+        runs.append(len(task.numbers))
+    assert sum(runs) == 72
+    assert runs == sorted(runs, reverse=True)
+    assert runs[0] == fetch._RUN
+    assert sum(runs[-8:]) <= 2 * fetch._RUN  # what the eight have last is little
+    for blob in blobs:
+        blob.close()

@@ -1,8 +1,8 @@
 """Fetches the parts of an image into the cache over several connections, and does not give up.
 
 The work is chunks of layers. Each connection asks for a run of chunks that stand one after the other, and shorter runs
-towards the end, so that no connection is left alone with much. What a broken connection has brought stays; only what is
-missing is asked for again.
+towards the end of a layer and of all, so that no connection is left alone with much, and the first layers are whole
+soon. What a broken connection has brought stays; only what is missing is asked for again.
 """
 
 from __future__ import annotations
@@ -243,8 +243,9 @@ class Fetcher:
                 return _Task(part, [])
             if not part.todo or (part.alone and part.busy):
                 continue
+            share = min(longest, max(1, 2 * len(part.todo) // self._tuner.wanted))
             numbers = [part.todo.popleft()]
-            while part.todo and (len(numbers) < longest or part.alone) and part.todo[0] == numbers[-1] + 1:
+            while part.todo and (len(numbers) < share or part.alone) and part.todo[0] == numbers[-1] + 1:
                 numbers.append(part.todo.popleft())
             part.busy += 1
             return _Task(part, numbers)
