@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from screens.base import StepScreen, brief, trouble_blocks
+from screens.dialogs import Dialog
 from screens.fields import AskLine
 from screens.layout import Block, Code, Facts, Gap, Item, Para, shell_line
 from screens.widgets import Choice
@@ -131,6 +132,8 @@ class ContainerScreen(StepScreen):
         elif choice == "repairs":
             self.session.findings = ()
             self.go(Step.CHECKUP)
+        elif choice == "restart":
+            self._ask_restart()
         elif choice == "name":
             self._ask_name()
         elif choice == "test":
@@ -143,10 +146,12 @@ class ContainerScreen(StepScreen):
 
     # --- making it
 
-    def _make(self) -> None:
+    def _make(self, *, anew: bool = False) -> None:
+        """With ``anew`` it is stopped before."""
         self._making = True
-        self.show([Para(_("Making the container …"), "bold")])
-        self.work(_("Working …"), self._up, self._made, failed=self._broke, said=self._said, retry=self.begin)
+        self.show([Para(_("Starting the container anew …") if anew else _("Making the container …"), "bold")])
+        make = self._anew if anew else self._up
+        self.work(_("Working …"), make, self._made, failed=self._broke, said=self._said, retry=self.begin)
 
     def _up(self, emit: Emit, _cancel: Cancel) -> tuple[Up, tuple[Finding, ...]]:
         from wizard.services import container
@@ -154,6 +159,21 @@ class ContainerScreen(StepScreen):
         host, chosen = self.session.host, self._planned.workspace
         up = container.up(host, chosen, self.journey.image, emit)
         return up, container.look_inside(host, up.name)
+
+    def _anew(self, emit: Emit, cancel: Cancel) -> tuple[Up, tuple[Finding, ...]]:
+        from wizard.services import container
+
+        container.stop(self.session.host, self._planned.workspace.name)
+        return self._up(emit, cancel)
+
+    def _ask_restart(self) -> None:
+        def answered(choice: str | None) -> None:
+            if choice:
+                self._make(anew=True)
+
+        text = _("What runs in the container is ended, a training too. Your data and what was installed in it stay.")
+        choices = [Choice("", _("Leave it as it is")), Choice("anew", _("Start it anew"))]
+        self.app.push_screen(Dialog(self.session, _("Start the container anew?"), [Para(text)], choices), answered)
 
     def _said(self, event: object) -> None:
         text = getattr(event, "text", "") or getattr(event, "what", "")
@@ -182,6 +202,9 @@ class ContainerScreen(StepScreen):
                 Choice("repairs", _("Run the check-up again"), verb=_("Check-up")),
                 Choice("next", _("Continue without a GPU"), _("training takes many times longer"), _("Continue")),
             ]
+            if up.action == "reused":
+                often = _("often gives it the GPU back")
+                choices.insert(0, Choice("restart", _("Start the container anew"), often, _("Start anew")))
         elif any(finding.status is Status.OK for finding in seen):
             choices = [
                 Choice("test", _("Test TensorFlow on the GPU"), _("takes a minute, on a new GPU longer"), _("Test")),

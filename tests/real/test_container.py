@@ -453,3 +453,17 @@ class Interrupted(Changed):
     def create(self, spec: ContainerSpec) -> str:
         threading.Timer(0.2, super().create, (spec,)).start()
         raise KeyboardInterrupt
+
+
+def test_a_container_is_stopped_only_if_it_is_ours(host: Host) -> None:
+    with pytest.raises(Trouble) as caught:
+        container.stop(host, "nobody")
+    assert caught.value.kind is Problem.CONTAINER_MISSING
+    made = host.engine.create(ContainerSpec("theirs", images.BASH, ("sleep", "60"), memlock=False))
+    host.engine.start(made)
+    with pytest.raises(Trouble) as caught:
+        container.stop(host, "theirs")
+    assert caught.value.kind is Problem.NAME_TAKEN
+    found = host.engine.container(made)
+    assert found is not None
+    assert found.running

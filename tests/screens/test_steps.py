@@ -991,3 +991,23 @@ async def test_without_a_gpu_the_checkup_offers_the_processor(start: Start) -> N
         await walk.choose("next")
         await walk.at(Step.IMAGE)
         assert walk.journey.cpu_only
+
+
+async def test_a_container_that_has_lost_its_gpu_is_started_anew(start: Start) -> None:
+    async with start("lost-gpu") as walk:
+        await walk.go(
+            Step.CONTAINER, image="nvcr.io/nvidia/tensorflow:20.11-tf1-py3", data="/home/mei/openseq2seq-data"
+        )
+        await walk.until(lambda: "make" in walk.offered)
+        await walk.choose("make")
+        await walk.until(lambda: "it got no GPU" in walk.text)
+        assert walk.offered == ("restart", "repairs", "next")
+        await walk.choose("restart")
+        assert walk.pointed == ""
+        await walk.press("enter")
+        assert "it got no GPU" in walk.text
+        await walk.choose("restart")
+        await walk.choose("anew")
+        await walk.until(lambda: "The GPU's device is there" in walk.text)
+        assert "is running again" in walk.text
+        assert list(walk.offered) == ["test", "next"]

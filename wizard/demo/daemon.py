@@ -37,6 +37,8 @@ class Box:
     info: ContainerInfo
     command: tuple[str, ...]
     gpus: bool = False
+    lost_gpu: bool = False
+    """until it is started the next time"""
     device_request: bool = False
     memlock: bool = False
     tty: bool = False
@@ -44,6 +46,10 @@ class Box:
     output: str = ""
     size: int = 0
     """bytes written inside"""
+
+    @property
+    def sees_gpu(self) -> bool:
+        return self.gpus and not self.lost_gpu
 
 
 @dataclass(slots=True)

@@ -270,6 +270,7 @@ class SimEngine:
                 box.info = replace(box.info, error=trouble.text)
                 raise
             box.info = replace_state(box.info, "running")
+            box.lost_gpu = False
             if box.command == KEEP_ALIVE:
                 box.output += f"{READY}\n"
             elif not _stays(box):
@@ -420,8 +421,8 @@ class SimEngine:
         inside = self._spec.inside
         folders = {"/": (), **inside.folders, **{mount.target: () for mount in box.info.mounts}}
         answers = {tuple(shlex.split(line)): answer for line, answer in inside.commands.items()}
-        answers[("python", *SMOKE)] = Answer(stdout=_smoke(self._spec if box.gpus else None))
-        if box.gpus:
+        answers[("python", *SMOKE)] = Answer(stdout=_smoke(self._spec if box.sees_gpu else None))
+        if box.sees_gpu:
             folders["/dev"] = (*folders.get("/dev", ()), *_devices(self._spec))
             answers[("nvidia-smi", "-L")] = Answer(stdout=gpu_list(self._spec))
             answers[("cat", "/proc/self/mounts")] = Answer(stdout=_mounts(self._spec))

@@ -120,8 +120,9 @@ def _furnish(spec: specs.Spec, daemon: Daemon, registry: SimRegistry) -> None:
             state=container.state,
             error=container.error,
             labels=dict(container.labels),
-            runtime="runc",
+            runtime=container.runtime,
             created=container.created,
             mounts=(Mount(container.data, DATA_TARGET),) if container.data else (),
         )
-        daemon.boxes[info.id] = Box(info, container.command)
+        gpus = container.runtime == "nvidia"
+        daemon.boxes[info.id] = Box(info, container.command, gpus=gpus, lost_gpu=container.lost_gpu)

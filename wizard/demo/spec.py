@@ -204,6 +204,9 @@ class Container:
     created: str = "2026-11-02T09:12:44Z"
     data: str = ""
     """the folder of the machine that it sees as /data"""
+    runtime: str = "runc"
+    lost_gpu: bool = False
+    """the GPU that it had at its start was taken from it meanwhile"""
     absent: bool = False
 
 

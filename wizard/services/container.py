@@ -115,6 +115,20 @@ def up(host: Host, workspace: Workspace, image: str, emit: Emit = ignore) -> Up:
     return _create(host, workspace, image, (note,), emit)
 
 
+def stop(host: Host, name: str) -> None:
+    """Stops the container ``name`` if it is ours, and with it what runs inside; ``up`` starts it again.
+
+    That gives a GPU back which a running container has lost: ``systemctl daemon-reload`` takes it away. Raises
+    ``CONTAINER_MISSING``, ``NAME_TAKEN`` and engine kinds.
+    """
+    there = _named(host, name)
+    if there is None:
+        raise Trouble(Problem.CONTAINER_MISSING, subject=name)
+    if LABEL not in there.labels:
+        raise _taken(host, there)
+    host.engine.stop(there.id)
+
+
 def spec_for(engine: EngineInfo, workspace: Workspace, image: str) -> ContainerSpec:
     """What the engine is told: the flags that NVIDIA advises for its TensorFlow images, and our labels.
 
