@@ -100,7 +100,7 @@ class WelcomeScreen(StepScreen):
                 Gap(),
                 Facts(
                     [
-                        (_("At the end"), _("a shell in the container, with your GPU and a data folder")),
+                        (_("At the end"), _("a container with your GPU: a shell in it, or a training")),
                         (_("It needs"), _("about 30 minutes, 20 GB of disk, perhaps your sudo password")),
                         (_("It never"), _("changes anything before you have seen the change and said yes")),
                         (_("You can"), _("stop at any time and go on later, and take every repair back")),
