@@ -167,7 +167,10 @@ def _notices(state: State) -> list[Block]:
     if state.stopping == "checkpoint":
         return [Item(_("It stops when the next checkpoint is on the disk."), Status.INFO)]
     if state.stopping:
-        return [Item(_("It is being stopped. A step that has begun is finished first."), Status.INFO)]
+        text = _("It is being stopped.")
+        if state.what is What.TRAINING:
+            text = _("It is being stopped. A step that has begun is finished first.")
+        return [Item(text, Status.INFO)]
     if state.warning is not None:
         return [Item(f"{state.warning.summary}. {' '.join(state.warning.advice)}", Status.WARNING)]
     if state.stalled is not None:

@@ -16,6 +16,16 @@ from screens.fields import AskLine
 from screens.layout import Block, Code, Facts, Gap, Item, Para, evidence, shell_line, size
 from screens.live import Live
 from screens.pull import duration
+from screens.train_texts import (
+    about_config,
+    by_hand,
+    checkpoint_facts,
+    data_facts,
+    gpu_line,
+    is_possible,
+    rehearsed,
+    whole_log,
+)
 from screens.training import State, Training, What
 from screens.widgets import Blocks, Choice
 from screens.work import Job
@@ -25,13 +35,11 @@ from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Status
 from wizard.model.i18n import _, ngettext
 from wizard.model.journey import Step
-from wizard.model.machine import GpuReading
 
 if TYPE_CHECKING:
     from wizard.model.container_job import Job as ContainerJob
     from wizard.services.train import Outlook
     from wizard.services.training.after import Said
-    from wizard.services.training.configurations import Offer
     from wizard.services.training.preflight import Ready
     from wizard.services.training.rehearsal import Rehearsed
     from wizard.services.training.tensorboard import Board
@@ -41,8 +49,6 @@ REFRESH = 10
 """Looks at the training a second."""
 GPU_SECONDS = 2.0
 """Between two looks at the GPUs."""
-_SHOWN = 2
-"""transcripts of a rehearsal that are shown"""
 NO_CONTAINER = frozenset({Problem.CONTAINER_MISSING, Problem.CONTAINER_NOT_RUNNING, Problem.NO_DATA_FOLDER})
 """Failures that another container would not have."""
 
@@ -130,7 +136,7 @@ class TrainScreen(StepScreen):
                 )
             ),
             Gap(),
-            *_data(outlook),
+            *data_facts(outlook),
             Gap(),
             Para(_("The training will run this in the container:"), "$foreground-muted"),
             Code(shell_line(outlook.command), "command"),
@@ -378,7 +384,7 @@ class TrainScreen(StepScreen):
             ]
             choices.insert(0, Choice("fetch", _("Fetch it now"), size(plan.download), _("Fetch")))
         elif outlook.offer is not None:
-            blocks += _by_hand(outlook, outlook.offer)
+            blocks += by_hand(outlook, outlook.offer)
             choices.insert(0, Choice("config", _("Choose another configuration"), verb=_("Choose")))
         choices.append(Choice("rehearse", _("Rehearse a training"), _("needs no data"), _("Rehearse")))
         self.show(blocks, choices)
@@ -409,7 +415,7 @@ class TrainScreen(StepScreen):
         choices, about = [], {}
         for task in dict.fromkeys(offer.config.task for offer in outlook.offers):
             offers = [offer for offer in outlook.offers if offer.config.task is task]
-            possible = sum(_possible(outlook, offer) for offer in offers)
+            possible = sum(is_possible(outlook, offer) for offer in offers)
             hint = ngettext("{n} configuration", "{n} configurations", len(offers)).format(n=len(offers))
             choices.append(Choice(task.value, task_title(task), hint))
             text = _("Of these, {n} can be trained here now. The others need something first, usually their data.")
@@ -425,10 +431,10 @@ class TrainScreen(StepScreen):
 
         offers = [offer for offer in outlook.offers if offer.config.task.value == task]
         choices = [
-            Choice(offer.config.path, offer.name, "" if _possible(outlook, offer) else _("not here now"))
+            Choice(offer.config.path, offer.name, "" if is_possible(outlook, offer) else _("not here now"))
             for offer in offers
         ]
-        about = {offer.config.path: _about(offer) for offer in offers}
+        about = {offer.config.path: about_config(offer) for offer in offers}
         title = _("Which configuration?")
         self.app.push_screen(Pick(self.session, title, choices, about, outlook.config), chosen)
 
@@ -642,7 +648,7 @@ class TrainScreen(StepScreen):
         ]
         if trouble.kind in NO_CONTAINER:
             choices.insert(0, Choice("container", _("To the container"), verb=_("Go there")))
-        self.show([*trouble_blocks(trouble), *_whole_log(state)], choices)
+        self.show([*trouble_blocks(trouble), *whole_log(state)], choices)
         self._trouble = trouble
 
     def _tell_outcome(self, state: State) -> None:
@@ -653,7 +659,7 @@ class TrainScreen(StepScreen):
 
         outcome: Outcome = state.result  # type: ignore[assignment]  # what ``train.train`` returns
         job = outcome.job
-        checkpoint = [] if job is None else _checkpoint(outcome, job)
+        checkpoint = [] if job is None else checkpoint_facts(outcome, job)
         finish = Choice("next", _("Finish"))
         if outcome.fine:
             if not state.found or state.job is None or state.job.kind == "train":
@@ -690,7 +696,7 @@ class TrainScreen(StepScreen):
             Para(failure.cause),
             *(Item(step) for step in failure.advice),
             *checkpoint,
-            *_whole_log(state),
+            *whole_log(state),
             Gap(),
             Para(_("What the wizard saw"), "bold"),
             *evidence(trouble.evidence),
@@ -714,7 +720,7 @@ class TrainScreen(StepScreen):
         offer = Choice("offer", _("What can be done here"), verb=_("Go there"))
         if state.what is What.REHEARSAL:
             self.update(self.journey.finished(self.step))
-            self.show(_rehearsed(state), [Choice("offer", _("Train on real data"), verb=_("Go on")), finish])
+            self.show(rehearsed(state), [Choice("offer", _("Train on real data"), verb=_("Go on")), finish])
         elif state.what is What.SAYING:
             said: Said = state.result  # type: ignore[assignment]  # what ``after.transcribe`` returns
             self.show(
@@ -765,111 +771,3 @@ class TrainScreen(StepScreen):
 def _page(state: State) -> tuple[object, ...]:
     """What the text and the choices depend on; ``Live`` shows the rest."""
     return state.running, state.stopping
-
-
-def _data(outlook: Outlook) -> list[Block]:
-    """Whether the data for the training is here."""
-    rows = [(_("Configuration"), posixpath.basename(outlook.config))]
-    if outlook.ready:
-        rows.append((_("Data"), _("here")))
-    elif outlook.lacks is not None:
-        text = _("not here yet: {size} to fetch, which this page does for you")
-        rows.append((_("Data"), text.format(size=size(outlook.lacks.download))))
-    elif outlook.lacks_why is not None or outlook.offer is None:
-        rows.append((_("Data"), _("not here, and there is no room for it")))
-    else:
-        rows.append((_("Data"), _("not here yet: {title}").format(title=_(outlook.offer.data.title))))
-    if outlook.checkpoint is not None:
-        path, step = outlook.checkpoint
-        rows.append((_("Last checkpoint"), _("step {n}, {path}").format(n=step, path=path)))
-    return [Facts(rows)]
-
-
-def _by_hand(outlook: Outlook, offer: Offer) -> list[Block]:
-    """How data that the wizard does not fetch comes here."""
-    from wizard.services.training.code import WHERE
-
-    made = offer.data.made
-    blocks: list[Block] = [
-        *(Item(f"{reason}.", Status.WARNING) for reason in offer.stops),
-        Gap(),
-        Facts([(_("Data"), _(offer.data.title)), (_("Belongs into"), outlook.data_place or offer.data.where)]),
-        Gap(),
-    ]
-    if made.endswith((".sh", ".py")):
-        program = "bash" if made.endswith(".sh") else "python"
-        blocks.append(Para(_("A script of OpenSeq2Seq fetches it. Type this in the shell in the container:")))
-        blocks.append(Code(f"cd {WHERE} && {program} {made}", "command"))
-    else:
-        blocks.append(Para(_("No script fetches it: bring it there yourself, then come back to this page.")))
-    return blocks
-
-
-def _whole_log(state: State) -> list[Block]:
-    if state.job is None:
-        return []
-    return [Gap(), Para(_("The whole log: {path}").format(path=state.job.path("stdout.log")), "$foreground-muted")]
-
-
-def _checkpoint(outcome: Outcome, job: ContainerJob) -> list[Block]:
-    """Where the newest checkpoint lies on this machine."""
-    from wizard.services import train
-
-    if outcome.checkpoint is None:
-        return [Gap(), Para(_("There is no checkpoint yet."))]
-    path, step = outcome.checkpoint
-    rows = [
-        (_("Last checkpoint"), _("step {n}").format(n=step)),
-        (_("On this computer"), train.on_host(job, posixpath.dirname(path))),
-    ]
-    return [Gap(), Facts(rows)]
-
-
-def _rehearsed(state: State) -> list[Block]:
-    done: Rehearsed = state.result  # type: ignore[assignment]  # what ``rehearsal.run`` returns
-    text = _("The rehearsal went well: this container can train, go on, evaluate and transcribe.")
-    blocks: list[Block] = [
-        Item(text, Status.OK, style="bold"),
-        Gap(),
-        Para(
-            _(
-                "It learned for {n} steps, went on from its own checkpoint, was measured, and wrote down recordings."
-                " After so few steps it hears nothing but noise; that is as it should be."
-            ).format(n=done.steps)
-        ),
-    ]
-    for wav, heard in list(done.transcripts.items())[:_SHOWN]:
-        text = _("{wav}: {heard}").format(wav=posixpath.basename(wav), heard=heard or "-")
-        blocks.append(Para(text, "$foreground-muted", indent=2))
-    return [*blocks, Gap()]
-
-
-def _possible(outlook: Outlook, offer: Offer) -> bool:
-    """Whether it can be trained now: of LibriSpeech, a part is enough."""
-    if offer.data.id.startswith("librispeech") and outlook.librispeech:
-        return outlook.ready
-    return offer.fits
-
-
-def _about(offer: Offer) -> str:
-    """What a configuration is, what it needs, what stops it here, and what the wizard changes for it."""
-    parts = [
-        _("{title}, with {data}.").format(title=_(offer.config.title), data=_(offer.data.title)),
-        _("Needs: {needs}.").format(needs=", ".join(offer.needs)),
-    ]
-    if offer.stops:
-        parts.append(_("Not here now: {reasons}.").format(reasons="; ".join(offer.stops)))
-    elif offer.changes:
-        parts.append(_("Here: {changes}.").format(changes="; ".join(offer.changes)))
-    return " ".join(parts)
-
-
-def gpu_line(reading: GpuReading) -> str:
-    """What a GPU does now: ``GPU 0   97 % busy   4.9 of 6.0 GB   71 °C``."""
-    unknown = _("not known")
-    busy = _("{n} % busy").format(n=reading.use_percent) if reading.use_percent is not None else unknown
-    memory = unknown
-    if reading.memory_used is not None and reading.memory_total:
-        memory = _("{done} of {total}").format(done=size(reading.memory_used), total=size(reading.memory_total))
-    heat = _("{n} °C").format(n=reading.temperature) if reading.temperature is not None else unknown
-    return _("GPU {n}: {busy} · memory {memory} · {heat}").format(n=reading.index, busy=busy, memory=memory, heat=heat)

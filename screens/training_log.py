@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from wizard.model.container_job import Job as ContainerJob
     from wizard.services.train import Piece
 
-REFRESH = 20
+REFRESH = 12
 """Times a second that new lines are put on the screen."""
 LOGS = ("stdout.log", "stderr.log")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -72,14 +73,17 @@ class Lines(ScrollView, can_focus=True):
         width, row = self.size.width, top + y
         if row >= len(self.lines):
             return Strip.blank(width, self.rich_style)
-        text = Text(self.lines[row], no_wrap=True, style=self.rich_style)
+        line, style = self.lines[row], self.rich_style
         chosen = self.text_selection.get_span(row) if self.text_selection is not None else None
-        if chosen is not None:
+        if chosen is None:
+            strip = Strip([Segment(line, style)])
+        else:
             begin, end = chosen
-            style = self.screen.get_component_rich_style("screen--selection")
-            text.stylize(style, begin, len(text) if end == -1 else end)
-        strip = Strip(text.render(self.app.console), cell_len(self.lines[row]))
-        return strip.crop_extend(left, left + width, self.rich_style).apply_offsets(left, row)
+            text = Text(line, no_wrap=True, style=style)
+            marked = self.screen.get_component_rich_style("screen--selection")
+            text.stylize(marked, begin, len(text) if end == -1 else end)
+            strip = Strip(text.render(self.app.console), cell_len(line))
+        return strip.crop_extend(left, left + width, style).apply_offsets(left, row)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         return selection.extract("\n".join(self.lines)), "\n"
@@ -91,7 +95,7 @@ class Lines(ScrollView, can_focus=True):
 class TrainingLog(ModalScreen[None]):
     """The end of the log of ``job``, as it grows. ``job`` is asked again and again: a rehearsal has one after another.
 
-    A thread reads; the screen takes what has come twenty times a second, the last lines only, so that no flood of lines
+    A thread reads; the screen takes what has come twelve times a second, the last lines only, so that no flood of lines
     makes it stand still.
     """
 
