@@ -237,7 +237,7 @@ def run(
             stall_after,
         )
         here = host.engine.image(str(reference))
-        if here is not None and {here.id, *here.repo_digests} & set(manifest.digests):
+        if here is not None and here.is_one_of(*manifest.digests):
             emit(Finished(_("{image} is here.").format(image=reference)))
             return Pulled(str(reference), here.id, manifest.digest, already=True)  # the other one has fetched it
         try:
