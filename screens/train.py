@@ -608,11 +608,14 @@ class TrainScreen(StepScreen):
                 self._gpus.leave()
                 self._gpus = None
             return
-        host = self.session.host
+        host, name = self.session.host, self._container
 
         def ask(emit: Emit, cancel: Cancel) -> None:
-            while True:
-                emit(host.gpus.readings())
+            from wizard.services.training import place
+
+            container = host.engine.container(name)
+            while container is not None:
+                emit(place.readings(host, container))
                 if cancel.wait(GPU_SECONDS):
                     return
 
