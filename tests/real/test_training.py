@@ -29,11 +29,11 @@ from wizard.knowledge import training_failures
 from wizard.model.container import DATA_TARGET, ContainerSpec, GpuChoice, Workspace
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
-from wizard.model.event import Cancel
+from wizard.model.event import Cancel, Progress
 from wizard.model.machine import Mount
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
-from wizard.services.training import code, job, place, preflight, training_run
+from wizard.services.training import code, job, place, preflight, suite, training_run
 from wizard.services.training.preflight import Wanted
 
 pytestmark = pytest.mark.real
@@ -47,7 +47,9 @@ PROGRAM = [sys.executable, "-c", "import sys; from wizard.cli import main; sys.e
 
 
 def add_image(engine: PrivateEngine) -> str:
-    images.add_image(engine.url, IMAGE, files={"/bin/python": (STANDIN / "python").read_bytes()})
+    bash = b'#!/bin/sh\nexec /bin/sh "$@"\n'
+    files = {"/bin/python": (STANDIN / "python").read_bytes(), "/bin/bash": bash}
+    images.add_image(engine.url, IMAGE, files=files)
     return IMAGE
 
 
@@ -495,3 +497,51 @@ def test_the_code_comes_from_an_archive(trainer: Trainer, tmp_path: Path) -> Non
     assert not code.ensure(trainer.host, place.find(trainer.host, NAME), str(archive)).already
     assert (source / CONFIG).is_file()
     assert not (trainer.data / "s2s-wizard/OpenSeq2Seq.part").exists()
+
+
+SUITE = """#!/usr/bin/env bash
+set -e
+echo '**********>>>> CREATE TOY DATA <<<< ************'
+echo toy >>ran
+echo '**********>>>> RUNNING UNIT TESTS <<<< ************'
+echo unit >>ran; [ ! -e break ]
+echo '**********>>>> RUNNING SMALL Models <<<< ************'
+echo small >>ran
+for name in RR CC CR RC; do echo "$name BLEU:"; done
+echo '**********>>>> RUNNING Tests for Blockout <<<< ************'
+[ ! -e tmp_log_folder ]; echo jasper >>ran
+"""
+
+
+def test_the_suite_of_openseq2seq(trainer: Trainer) -> None:
+    """Its stages in their order; a part that is left out; a stage that fails; what a broken run has left."""
+    clone = trainer.data / "OpenSeq2Seq"
+    (clone / "scripts").mkdir()
+    (clone / "scripts/run_all_tests.sh").write_text(SUITE)
+    (clone / "tmp_log_folder").mkdir()
+    suite.run(trainer.host, NAME, emit=trainer.events.append)
+    stages = [event for event in trainer.of(Progress) if isinstance(event, Progress)]
+    assert [event.done for event in stages] == [*range(8), 8]
+    assert (clone / "ran").read_text().split() == ["toy", "unit", "small", "jasper"]
+    assert not (clone / "tmp_log_folder").exists()
+
+    trainer.events.clear()
+    (clone / "break").touch()
+    with pytest.raises(Trouble) as caught:
+        suite.run(trainer.host, NAME, emit=trainer.events.append)
+    assert (caught.value.kind, caught.value.subject) == (Problem.TRAINING_FAILED, "Unit tests")
+
+    trainer.events.clear()
+    (clone / "ran").unlink()
+    suite.run(trainer.host, NAME, emit=trainer.events.append, skip=["unit-tests", "small-models"])
+    assert (clone / "ran").read_text().split() == ["toy", "jasper"]
+    assert [event.done for event in trainer.of(Progress) if isinstance(event, Progress)] == [0, 1, 2]
+    assert (clone / "scripts/run_all_tests.sh").read_text() == SUITE
+
+    with pytest.raises(Trouble) as caught:
+        suite.run(trainer.host, NAME, skip=suite.PARTS)
+    assert caught.value.kind is Problem.BAD_INPUT
+    (clone / "scripts/run_all_tests.sh").write_text("set -e\n")
+    with pytest.raises(Trouble) as caught:
+        suite.run(trainer.host, NAME, skip=["jasper"])
+    assert caught.value.kind is Problem.CODE_UNUSABLE

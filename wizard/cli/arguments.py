@@ -76,6 +76,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.error(_("{option} is only for --export").format(option=alone))
     if options.command == "train" and options.port is not None and not options.tensorboard:
         parser.error(_("{option} is only for {other}").format(option="--port", other="--tensorboard"))
+    if options.command == "train" and options.skip and not options.tests:
+        parser.error(_("{option} is only for {other}").format(option="--skip", other="--tests"))
     if options.lang:
         i18n.use(options.lang)
     return options
@@ -256,6 +258,13 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     train.add_argument(
         "--code", metavar="COPY", default="", help=_("a clone, mirror, archive or address of OpenSeq2Seq to use")
+    )
+    train.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        choices=("toy-data", "unit-tests", "small-models", "jasper"),
+        help=_("a part of OpenSeq2Seq's tests to leave out; may be given several times"),
     )
     train.add_argument("--port", metavar="N", type=_port, help=_("TensorBoard's port; without it, a free one"))
     train.set_defaults(words=())

@@ -49,8 +49,8 @@ def run(call: Call) -> int:
         if options.stop:
             return _stop(call, name, narrator)
         if options.tests:
-            suite.run(call.host, name, wanted.source, narrator, call.cancel)
-            console.tagged(tag(Status.OK), _("All tests of OpenSeq2Seq have passed."))
+            suite.run(call.host, name, wanted.source, narrator, call.cancel, skip=options.skip)
+            console.tagged(tag(Status.OK), _("The tests of OpenSeq2Seq have passed."))
             return _finished(console, "tests")
         if options.rehearsal:
             return _rehearse(call, name, wanted.source, narrator)

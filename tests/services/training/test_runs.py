@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from tests.services.training.conftest import MINI, NAME, Bench, until
+from wizard.cli.arguments import parse
 from wizard.model.container import GpuChoice, Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Progress
@@ -163,3 +164,13 @@ def test_the_suite_tells_its_stages() -> None:
     done = [event.done for event in events if isinstance(event, Progress)]
     assert done == [0, 1, 3]
     assert stages.title == "Small model 2 of 5"
+
+
+def test_the_parts_that_can_be_left_out_are_those_of_the_suite() -> None:
+    assert parse(["train", "--tests", *(word for part in suite.PARTS for word in ("--skip", part))]).skip == [
+        *suite.PARTS
+    ]
+    for words in (["--tests", "--skip", "nonsense"], ["--skip", "jasper"]):
+        with pytest.raises(Trouble) as caught:
+            parse(["train", *words])
+        assert caught.value.kind is Problem.BAD_INPUT
