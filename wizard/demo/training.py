@@ -307,7 +307,7 @@ class SimJobs:
         yield " 'use_xla_jit': False}", 0
         yield "*** Building graph on GPU:0", 2
         yield f"*** Total trainable parameters: {_PARAMETERS}", 2
-        self._save(logdir, first or 0)
+        self._save(logdir, first or 0, 1.0)
         for step in range((first or 0) + 1, max(total, (first or 0) + 1) + 1):
             loss = 40 + 760 * math.exp(-3 * step / max(total, 60))
             wer = min(1.0, 0.15 + math.exp(-2.5 * step / max(total, 60)))
@@ -324,7 +324,7 @@ class SimJobs:
                 yield f"***     Sample target:     {target}", 0
                 yield f"***     Sample prediction: {_heard(target, wer)}", 0
             if step % number["save_checkpoint_steps"] == 0 or step == total:
-                self._save(logdir, step)
+                self._save(logdir, step, wer)
         yield "*** Finished training", 0
         yield "*** Avg time per step: 0.812s", 0
         yield "*** Avg objects per second: 21044.127", 0
@@ -341,7 +341,8 @@ class SimJobs:
         yield "*** Processed 1/1 batches", 1
         yield "*** Not enough steps for benchmarking", 0
         if mode == "eval":
-            yield "***     Validation WER:  0.9712", 0
+            wer = self._text(f"{logdir}/logs/model.ckpt-{step}.data-00000-of-00001")
+            yield f"***     Validation WER:  {wer or '1.0000'}", 0
             yield "*** Finished evaluation", 0
             return
         rows = [line for file in listed for line in self._text(self._outside(box, file)).splitlines()[1:]]
@@ -355,10 +356,11 @@ class SimJobs:
         match = re.search(r"model\.ckpt-(\d+)", self._text(f"{logdir}/logs/checkpoint"))
         return int(match[1]) if match else None
 
-    def _save(self, logdir: str, step: int) -> None:
+    def _save(self, logdir: str, step: int, wer: float) -> None:
+        """A checkpoint, which knows how well its model hears."""
         name = f"model.ckpt-{step}"
-        for suffix in ("data-00000-of-00001", "index", "meta"):
-            self._put(f"{logdir}/logs/{name}.{suffix}", "")
+        for suffix, text in (("data-00000-of-00001", f"{wer:.4f}"), ("index", ""), ("meta", "")):
+            self._put(f"{logdir}/logs/{name}.{suffix}", text)
         self._put(
             f"{logdir}/logs/checkpoint", f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
         )
