@@ -232,3 +232,12 @@ def test_space_is_that_of_an_ordinary_user(tmp_path: Path, files: SystemFiles) -
     told = os.statvfs(tmp_path)
     assert found.total == told.f_blocks * told.f_frsize
     assert abs(found.free - told.f_bavail * told.f_frsize) < 1_000_000_000
+
+
+@only_root
+def test_what_root_makes_in_somebodys_folder_is_theirs(files: SystemFiles, tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 4321)
+    files.replace(str(tmp_path / "a/b/new"), None, b"x")
+    files.make_folder(str(tmp_path / "a/c/d"))
+    made = [tmp_path / name for name in ("a", "a/b", "a/b/new", "a/c", "a/c/d")]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1234, 4321)}

@@ -162,7 +162,7 @@ class SystemFiles:
 
     def make_folder(self, path: str) -> None:
         try:
-            Path(path).mkdir(parents=True, exist_ok=True)
+            _make_folders(Path(path))
         except OSError as error:
             raise typed(error, path) from error
 
@@ -246,11 +246,30 @@ def _replace(path: str, before: bytes | None, after: bytes | None, mode: int) ->
             target.unlink()
             sync_folder(target.parent)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     if current is None:
-        write_whole(str(target), after, mode=mode)
+        write_whole(str(target), after, mode=mode, owner=_make_folders(target.parent))
     else:
         write_whole(str(target), after, mode=current.mode, owner=(current.uid, current.gid))
+
+
+def _make_folders(folder: Path) -> tuple[int, int] | None:
+    """Makes a folder and those above it that are missing; whom a new file in it is to belong to (None: this process).
+
+    What root makes for somebody in that person's folder is theirs.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    found = folder.stat()
+    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+    for place in reversed(missing):
+        place.mkdir(exist_ok=True)
+        if owner is not None:
+            os.chown(place, *owner)
+    if not missing and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    return owner
 
 
 def _unchanged(path: str, current: FileContent | None, before: bytes | None) -> FileContent | None:

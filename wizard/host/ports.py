@@ -118,7 +118,10 @@ class Files(Protocol):
         """What a symbolic link says, as it stands there; None where there is no link. Raises ``FILE_PERMISSION``."""
 
     def make_folder(self, path: str) -> None:
-        """Makes a folder and its parents. Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``."""
+        """Makes a folder and its parents. What root makes in somebody's folder, files too, belongs to that person.
+
+        Raises ``FILE_PERMISSION``, ``FILE_NOT_REGULAR``, ``DISK_FULL``.
+        """
 
     def open(self, path: str, *, unpack: bool = False) -> BinaryIO:
         """A file for reading, however large. With ``unpack``, what is packed with gzip or zstd is unpacked while it is

@@ -38,7 +38,6 @@ code=$?
 session=$(cut -d' ' -f1 "$job/pid")
 kill -KILL $(sed -n "s/^\([0-9]*\) (.*) . [0-9]* [0-9]* $session .*/\1/p" /proc/[0-9]*/stat 2>/dev/null) 2>/dev/null
 owner=$(stat -c %u:%g "$job/../../..")
-find "$job/.." "$job/../.." -maxdepth 0 -user 0 -exec chown "$owner" {{}} + 2>/dev/null
 while IFS= read -r path; do
   [ -z "$path" ] || [ ! -e "$path" ] || find "$path" -user 0 -exec chown -h "$owner" {{}} + 2>/dev/null
 done <"$job/owned"
