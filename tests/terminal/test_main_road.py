@@ -109,6 +109,8 @@ def test_from_the_first_screen_to_a_prompt_in_the_container_and_back(
         window.shell("exit 0")
         look(window, "Welcome back.")
         window.keys("Enter")
+        look(window, "> Rehearse a training")
+        window.keys("s")
         look(window, "To come back tomorrow")
         window.keys("Enter")
         window.back()
