@@ -242,7 +242,13 @@ class TrainScreen(StepScreen):
             ],
             [Choice("offer", _("Go back"), verb=_("Back"))],
         )
-        self.work(_("Looking …"), run, self._tell_ready, failed=self._not_ready, retry=self._real)
+        self.work(
+            _("Looking …"),
+            run,
+            self._tell_ready,
+            failed=self._not_ready,
+            retry=lambda: self._check(config, options),
+        )
 
     def _tell_ready(self, ready: Ready) -> None:
         from wizard.model.training.plan import Standing
@@ -522,7 +528,7 @@ class TrainScreen(StepScreen):
                 ).format(n=state.checkpoint.step)
             if state.stopping != "checkpoint":
                 choices.append(
-                    Choice("checkpoint", _("Stop at the next checkpoint"), _("nothing is lost; may take a while"))
+                    Choice("checkpoint", _("Stop at the next checkpoint"), _("nothing is lost; keep the wizard open"))
                 )
             choices.append(Choice("now", _("Stop it now")))
 

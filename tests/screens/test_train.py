@@ -27,7 +27,7 @@ from wizard.model.machine import GpuReading
 from wizard.model.training import events
 from wizard.model.training.events import Doing, Failure
 from wizard.services import train
-from wizard.services.training import place, tensorboard, training_run
+from wizard.services.training import place, preflight, tensorboard, training_run
 from wizard.services.training.training_run import Outcome
 
 
@@ -310,6 +310,24 @@ async def test_out_of_memory_offers_half_the_batch(start: Start, bench: Bench, s
         assert walk.pointed == "half"
         assert "16 recordings at a time" in walk.text
         await walk.press("enter")
+        await walk.until(lambda: walk.pointed == "train")
+        assert "--batch_size_per_gpu=16" in walk.whole
+
+
+async def test_half_the_batch_is_still_meant_when_the_check_is_made_once_more(
+    start: Start, bench: Bench, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = training_failures.worded(Failure("gpu-memory", text="OOM when allocating tensor"))
+    scripted.outcome = Outcome(scripted.job, 1, failure=failure)
+    async with start(bench.host) as walk:
+        await begun(walk)
+        scripted.go.set()
+        await walk.until(lambda: walk.pointed == "half")
+        with monkeypatch.context() as full:
+            full.setattr(preflight, "SMALLEST_DISK", 10**15)
+            await walk.press("enter")
+            await walk.until(lambda: "again" in walk.offered)
+        await walk.choose("again")
         await walk.until(lambda: walk.pointed == "train")
         assert "--batch_size_per_gpu=16" in walk.whole
 
