@@ -36,18 +36,13 @@ from wizard.model.machine import (
     ImageInfo,
     StoredContainer,
     StoredImage,
+    go_arch,
 )
 from wizard.model.proxy import Proxies
 from wizard.model.secret import Secret, redact
 
 _READ_WRITE = 6
 _KILLED = 137
-_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def go_arch(arch: str) -> str:
-    """Go's name of a machine's architecture, which is Docker's."""
-    return _GO_ARCH.get(arch, arch)
 
 
 class SimEngine:

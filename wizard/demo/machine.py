@@ -10,7 +10,7 @@ from wizard.demo.cache import SimCache
 from wizard.demo.commands import SimCommands, SimPrivilege
 from wizard.demo.daemon import Box, Daemon
 from wizard.demo.downloads import SimDownloads
-from wizard.demo.engine import SimEngine, go_arch
+from wizard.demo.engine import SimEngine
 from wizard.demo.files import Identity, SimFiles, Tree
 from wizard.demo.gpus import SimGpus
 from wizard.demo.keys import SimKeys
@@ -22,7 +22,7 @@ from wizard.host.terminal import SystemTerminal
 from wizard.model.container import DATA_TARGET
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
-from wizard.model.machine import ContainerInfo, HostInfo, Mount, RootAccess
+from wizard.model.machine import ContainerInfo, HostInfo, Mount, RootAccess, go_arch
 from wizard.model.proxy import of_environment
 from wizard.model.secret import Secret
 

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def go_arch(arch: str) -> str:
+    """Go's name of a machine's architecture, which is Docker's and that of registries."""
+    return _GO_ARCH.get(arch, arch)
+
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:

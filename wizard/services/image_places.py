@@ -28,11 +28,13 @@ def _containerd(host: Host, info: EngineInfo) -> str:
     """A containerd that Docker has started keeps its files inside Docker's folder (rootless, snap, or no service of
     its own); one with a service says it in its settings.
     """
+    from wizard.services.checks import graphics
+
     if info.kind is not EngineKind.ENGINE:
         return f"{info.root_dir}/containerd"
     if _is_folder(host, f"{info.root_dir}/containerd/daemon/io.containerd.metadata.v1.bolt"):
         return f"{info.root_dir}/containerd"
-    found = re.search(r'^root\s*=\s*"([^"]+)"', _text(host, _SETTINGS), re.MULTILINE)
+    found = re.search(r'^root\s*=\s*"([^"]+)"', graphics.text(host, _SETTINGS), re.MULTILINE)
     return found[1] if found else _CONTAINERD
 
 
@@ -41,11 +43,3 @@ def _is_folder(host: Host, path: str) -> bool:
         return host.files.info(path).kind is PathKind.DIRECTORY
     except Trouble:  # Docker's folder is root's
         return False
-
-
-def _text(host: Host, path: str) -> str:
-    try:
-        content = host.files.read(path)
-    except Trouble:
-        return ""
-    return content.data.decode(errors="replace") if content is not None else ""

@@ -19,12 +19,11 @@ from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, i
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import EngineInfo, EngineKind, ImageInfo
+from wizard.model.machine import EngineInfo, EngineKind, ImageInfo, go_arch
 from wizard.model.progress import PullPlan, PullProgress, TransferProgress, Wait
 from wizard.model.secret import Secret
 
 STALL_SECONDS = 30.0
-_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 _BETWEEN_EVENTS = 0.1
 _BETWEEN_LAYERS = 1.0
 """What is told of each layer is for those who look closely, and it is long."""
@@ -260,7 +259,7 @@ def _asked(
     The registry is far, so it is asked while the engine answers: for this machine's processor, and once more where the
     engine runs on another one.
     """
-    guess = _GO_ARCH.get(host.info.arch, "amd64")
+    guess = go_arch(host.info.arch)
     manifest = Beside(lambda: _ask(host, reference, key, guess), "registry")
     info = host.engine.info()
     begun()

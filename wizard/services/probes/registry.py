@@ -16,7 +16,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import DOCKER_HUB, ImageReference
-from wizard.model.machine import EngineKind
+from wizard.model.machine import EngineKind, go_arch
 from wizard.services.probes.probe import Proof, named
 
 _HUB = ("registry-1.docker.io", "auth.docker.io", "index.docker.io", "production.cloudflare.docker.com")
@@ -33,7 +33,6 @@ _IMAGES = (
     r"(?:get|head) \"?https?://(?:[^\s/@\"]*@)?([^\s/\"]+)/v2/([\w./-]+)/manifests/([\w.:-]*\w)",
 )
 _REFUSALS = (Problem.KEY_WANTED, Problem.KEY_REFUSED, Problem.ACCESS_DENIED, Problem.LICENCE)
-_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def name_not_found(host: Host, match: Match) -> Proof | None:
@@ -149,7 +148,7 @@ def _ask(host: Host, image: ImageReference) -> tuple[Problem | None, tuple[Evide
     """What the registry says to somebody without a key: None when it gives the image."""
     source = _("{image}, asked without a key").format(image=image)
     try:
-        manifest = host.registry.manifest(image, None, _ARCH.get(host.info.arch, host.info.arch))
+        manifest = host.registry.manifest(image, None, go_arch(host.info.arch))
     except Trouble as trouble:
         return trouble.kind, (Evidence(source, trouble.text or trouble.kind.value),)
     return None, (Evidence(source, manifest.digest),)
