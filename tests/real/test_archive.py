@@ -184,10 +184,13 @@ def test_an_archive_for_another_machine(host: Host, ngc: NgcLike, tmp_path: Path
     assert caught.value.kind is Problem.FILE_MISSING
 
 
-def test_images_lie_in_the_folder_whose_disk_is_looked_at(host: Host) -> None:
+def test_images_lie_in_the_folder_whose_disk_is_looked_at(host: Host, ngc: NgcLike, tmp_path: Path) -> None:
     """Two engines on one machine: each has its own, not the one that the system's containerd would have."""
+    pushed = ngc.push("file/placed")
+    path = tmp_path / "image.tar"
+    path.write_bytes(tar(parts(ngc, pushed)))
+    pull.run(host, pushed.image, None, way=Way(file=str(path)))
     info = host.engine.info()
-    assert host.engine.images()
     folder = Path(image_places.folders(host, info)[-1])
     kept = (
         "**/io.containerd.content.v1.content/blobs/sha256/*" if info.containerd_store else "image/*/imagedb/content/*/*"
