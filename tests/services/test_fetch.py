@@ -7,6 +7,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wizard.host.cache import FolderCache
+from wizard.host.ports import CachedBlob
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.progress import TransferProgress
 from wizard.services import fetch
-from wizard.services.fetch import Fetcher, Limits
+from wizard.services.fetch import Fetcher, Limits, Outdated
 
 CHUNK = 16
 PATIENCE = 60.0
@@ -83,15 +85,20 @@ def fetched(folder: Path, plan: list[Fault], connections: int = 4) -> tuple[Fold
     fetcher = Fetcher(blobs, lambda: source, progress, cancel, Limits(connections))
     fetcher.start()
     try:
-        for digest in DATA:
-            fetcher.wait(digest)
         for blob in blobs:
-            assert b"".join(blob.pieces()) == DATA[blob.digest]
+            assert streamed(fetcher, blob) == DATA[blob.digest]
     finally:
         fetcher.close()
         for blob in blobs:
             blob.close()
     return cache, source, progress
+
+
+def streamed(fetcher: Fetcher, blob: CachedBlob) -> bytes:
+    """The layer as it comes, begun anew as often as it has to be."""
+    while True:
+        with suppress(Outdated):
+            return b"".join(fetcher.stream(blob))
 
 
 FAULTS = st.tuples(st.sampled_from(["", "", "cut", "refuse", "whole", "change"]), st.integers(0, 400))
@@ -106,6 +113,34 @@ def test_what_was_fetched_is_right(
     plan = [fault for number, fault in enumerate(plan) if fault[0] != "change" or number < 2]
     _cache, _source, progress = fetched(tmp_path_factory.mktemp("cache"), plan, connections)
     assert {layer.stage for layer in progress.layers.layers} == {"downloaded"}
+
+
+def test_who_has_read_what_was_wrong_is_told(tmp_path: Path) -> None:
+    """The first chunk comes changed and is read before the last one is here; it is exchanged when all is compared."""
+    read = threading.Event()
+
+    class Held(Source):
+        def open(self, digest: str, size: int, first: int, end: int) -> Stream:
+            if first >= CHUNK:
+                read.wait(PATIENCE)
+            return super().open(digest, size, first, end)
+
+    digest, data = list(DATA.items())[1]
+    blob = FolderCache(str(tmp_path), CHUNK).open(digest, len(data))
+    source = Held([("change", 3)])
+    fetcher = Fetcher((blob,), lambda: source, TransferProgress({digest: len(data)}, {}), Cancel(), Limits(1))
+    fetcher.start()
+    try:
+        stream = fetcher.stream(blob)
+        first = next(stream)
+        assert first != data[: len(first)]
+        read.set()
+        with pytest.raises(Outdated):
+            list(stream)
+        assert streamed(fetcher, blob) == data
+    finally:
+        fetcher.close()
+        blob.close()
 
 
 def test_nothing_is_fetched_twice(tmp_path: Path) -> None:
@@ -166,17 +201,29 @@ def test_more_connections_while_more_bring_more() -> None:
     assert max(tuned(lambda number: 5e6, Limits(2))) == 2
 
 
+def test_a_request_is_worth_the_wait_for_its_answer() -> None:
+    chunk = 4_000_000
+    far, near = fetch._Pace(), fetch._Pace()
+    for _request in range(8):
+        far.learn(0.3, chunk, 0.4, chunk)
+        near.learn(0.002, chunk, 0.04, chunk)
+    assert (far.chunks, near.chunks) == (fetch._RUN, fetch._LEAST_RUN)
+    far.learn(100.0, 0, 0.0, chunk)
+    assert far.chunks == fetch._RUN
+
+
 def test_connections_end_with_a_layer_together(tmp_path: Path) -> None:
     cache, size, cancel = FolderCache(str(tmp_path), CHUNK), 72 * CHUNK, Cancel()
     blobs = tuple(cache.open(f"sha256:{number:064x}", size) for number in (1, 2))
     progress = TransferProgress({blob.digest: size for blob in blobs}, {})
     fetcher = Fetcher(blobs, lambda: Source([]), progress, cancel, Limits(8))
+    fetcher._pace.chunks = fetch._RUN
     runs = []
     while (task := fetcher._take()) is not None and task.part.blob is blobs[0]:
         runs.append(len(task.numbers))
     assert sum(runs) == 72
     assert runs == sorted(runs, reverse=True)
     assert runs[0] == fetch._RUN
-    assert sum(runs[-8:]) <= 2 * fetch._RUN  # what the eight have last is little
+    assert sum(runs[-8:]) <= 3 * 8  # what the eight have last is little
     for blob in blobs:
         blob.close()

@@ -76,6 +76,10 @@ class SimBlob:
         """Bytes of the chunks that are here."""
         return self.size - sum(self._length(number) for number in self._missing)
 
+    @property
+    def ready(self) -> int:
+        return min(self.size, min(self._missing) * self.chunk if self._missing else self.size)
+
     def missing(self) -> tuple[int, ...]:
         return tuple(sorted(self._missing))
 
@@ -87,6 +91,9 @@ class SimBlob:
     def commit(self, number: int) -> None:
         with self._lock:
             self._missing.discard(number)
+
+    def save(self) -> None:
+        """Nothing is on a disk."""
 
     def chunk_bytes(self, number: int) -> bytes:
         return bytes(self._length(number))
@@ -102,12 +109,8 @@ class SimBlob:
         self._complete = not self._missing
         return self._complete
 
-    def pieces(self) -> Iterator[bytes]:
-        left = self.size
-        while left:
-            piece = _PIECE[:left]
-            left -= len(piece)
-            yield piece
+    def read(self, offset: int) -> bytes:
+        return _PIECE[: max(0, self.ready - offset)]
 
     def close(self) -> None:
         """Nothing is held."""

@@ -19,7 +19,6 @@ from wizard.host.registry import (
     REDIRECTS,
     Talk,
     deepest,
-    is_loopback,
     kind_of,
     origin,
     parse_challenges,
@@ -45,7 +44,12 @@ class HttpBlobs:
     """The port ``BlobSource``. ``timeouts`` are seconds for connecting and between two pieces of an answer."""
 
     def __init__(
-        self, reference: ImageReference, key: Secret | None, takes_key: bool, timeouts: tuple[float, float]
+        self,
+        reference: ImageReference,
+        key: Secret | None,
+        takes_key: bool,
+        timeouts: tuple[float, float],
+        plain: set[str],
     ) -> None:
         import requests
         from requests.adapters import HTTPAdapter
@@ -55,7 +59,7 @@ class HttpBlobs:
         self._session.auth = lambda request: request
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=MOST_CONNECTIONS))
-        self._talk = Talk(self._session, reference, key, takes_key, timeouts)
+        self._talk = Talk(self._session, reference, key, takes_key, timeouts, plain)
         self._timeouts = timeouts
         self._lock = threading.Lock()
 
@@ -63,10 +67,8 @@ class HttpBlobs:
         try:
             return self._open(digest, size, first, end)
         except Trouble as trouble:
-            # Loopback registries may speak plain HTTP, as they may to Docker itself.
-            if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(self._talk.server):
+            if not self._talk.goes_on_plainly(trouble):
                 raise
-            self._talk.scheme = "http"
             return self._open(digest, size, first, end)
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
-"""Parts of images on the disk, under their digests, written so that neither a kill nor a power cut costs more than the
-chunks that were under way.
+"""Parts of images on the disk, under their digests, written so that a kill costs no more than the chunks that were
+under way, and a power cut no more than what came after the last ``save``.
 
-``partial/HEX`` holds a blob's bytes and, behind them, a table with one entry for each chunk. A chunk's entry is written
-after its bytes were forced to the disk, so that it can never be there without them; the entry itself is forced to the
-disk with the next chunk. Once the whole has been compared with its digest, the table is cut off and the file becomes
-``blobs/sha256/HEX``.
+``partial/HEX`` holds a blob's bytes and, behind them, a table with the checksum of each chunk that was written. Where
+the disk has got the checksum and not the bytes, it tells. Once the whole has been compared with its digest, the table is
+cut off and the file becomes ``blobs/sha256/HEX``.
+
+Nothing is forced to the disk while it comes: a layer that the engine takes soon is removed before it was ever written.
 """
 
 from __future__ import annotations
@@ -117,12 +118,13 @@ class FileBlob:
         self._partial = partial
         self._lock = threading.Lock()
         self._running: dict[int, int] = {}
-        self._file = -1
         self._crcs: list[int] = []
-        if whole.exists() and whole.stat().st_size == size:
-            self._complete = True
+        self._sha, self._compared = hashlib.sha256(), 0
+        self._unsaved = False
+        self._complete = whole.exists() and whole.stat().st_size == size
+        if self._complete:
+            self._file = os.open(whole, os.O_RDONLY | os.O_CLOEXEC)
             return
-        self._complete = False
         self._file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         count = -(-size // chunk)
         length = os.fstat(self._file).st_size
@@ -133,7 +135,8 @@ class FileBlob:
         self._crcs = _table(self._file, size, chunk)
         if not self._crcs and count:
             self._crcs = [0] * count
-            os.ftruncate(self._file, 0)
+            if length:  # ext4 writes all of a file at its end that was ever cut to nothing
+                os.ftruncate(self._file, 0)
             os.pwrite(self._file, _HEAD.pack(_MAGIC, size, chunk) + bytes(_ENTRY.size * count), size)
 
     @property
@@ -143,8 +146,13 @@ class FileBlob:
     def missing(self) -> tuple[int, ...]:
         return () if self._complete else tuple(number for number, crc in enumerate(self._crcs) if not crc)
 
+    @property
+    def ready(self) -> int:
+        return self.size if self._complete else min(self.size, self._compared * self.chunk)
+
     def write(self, offset: int, data: bytes | memoryview) -> None:
         number, at = divmod(offset, self.chunk)
+        self._forget_sum_of(number)
         with _typed(self._partial):
             view = memoryview(data)
             while view:
@@ -154,8 +162,15 @@ class FileBlob:
 
     def commit(self, number: int) -> None:
         with _typed(self._partial):
-            os.fdatasync(self._file)
             self._mark(number, self._running.pop(number))
+            self._unsaved = True
+            self._sum_up(wait=False)
+
+    def save(self) -> None:
+        with _typed(self._partial):
+            if self._unsaved:
+                self._unsaved = False
+                os.fdatasync(self._file)
 
     def chunk_bytes(self, number: int) -> bytes:
         return os.pread(self._file, _length(number, self.size, self.chunk), number * self.chunk)
@@ -166,43 +181,54 @@ class FileBlob:
     def forget(self, numbers: tuple[int, ...]) -> None:
         with _typed(self._partial):
             for number in numbers:
+                self._forget_sum_of(number)
                 self._mark(number, None)
 
     def verify(self) -> bool:
-        if self._complete:
-            return True
-        with self._lock, _typed(self._partial):
-            sha = hashlib.sha256()
-            offset = 0
-            while offset < self.size:
-                piece = os.pread(self._file, min(_PIECE, self.size - offset), offset)
-                if not piece:
+        with _typed(self._partial):
+            self._sum_up(wait=True)
+            with self._lock:
+                if self._complete:
+                    return True
+                if self._compared < len(self._crcs):
                     return False
-                sha.update(piece)
-                offset += len(piece)
-            if f"sha256:{sha.hexdigest()}" != self.digest:
-                return False
-            # Nothing is forced to the disk here: file systems keep the order of these two, and a power cut before them
-            # leaves the table, which says that everything is here.
-            os.ftruncate(self._file, self.size)
-            self._partial.replace(self._whole)
-            self._complete = True
-        self.close()
+                if f"sha256:{self._sha.hexdigest()}" != self.digest:
+                    self._sha, self._compared = hashlib.sha256(), 0
+                    return False
+                os.ftruncate(self._file, self.size)
+                self._partial.replace(self._whole)
+                self._complete = True
         return True
 
-    def pieces(self) -> Iterator[bytes]:
-        try:
-            with self._whole.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    yield piece
-        except OSError as error:
-            raise typed(error, str(self._whole)) from error
+    def read(self, offset: int) -> bytes:
+        with _typed(self._whole):
+            return os.pread(self._file, max(0, min(_PIECE, self.ready - offset)), offset)
 
     def close(self) -> None:
         with self._lock:
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
+
+    def _sum_up(self, *, wait: bool) -> None:
+        """Goes on with the sum of the whole as far as there is no gap. Without ``wait``, not if another one does."""
+        while self._has_next() and self._lock.acquire(blocking=wait):
+            try:
+                if self._has_next():
+                    self._sha.update(self.chunk_bytes(self._compared))
+                    self._compared += 1
+            finally:
+                self._lock.release()
+
+    def _has_next(self) -> bool:
+        return not self._complete and self._compared < len(self._crcs) and self._crcs[self._compared] != 0
+
+    def _forget_sum_of(self, number: int) -> None:
+        """The chunk changes: the sum begins anew if it has that."""
+        if number <= self._compared:  # the others wait for nobody who sums up
+            with self._lock:
+                if number < self._compared:
+                    self._sha, self._compared = hashlib.sha256(), 0
 
     def _mark(self, number: int, crc: int | None) -> None:
         entry = 0 if crc is None else crc or 1

@@ -356,8 +356,9 @@ class BlobSource(Protocol):
 
 
 class CachedBlob(Protocol):
-    """One part of an image on this machine's disk, whole or not. A chunk counts as here once it would survive a power
-    cut. Usable from several threads, as long as each chunk is written by one at a time, from its beginning on.
+    """One part of an image on this machine's disk, whole or not. What counts as here survives the end of the program,
+    however that ends. Usable from several threads, as long as each chunk is written by one at a time, from its
+    beginning on.
     """
 
     digest: str
@@ -369,6 +370,10 @@ class CachedBlob(Protocol):
     def complete(self) -> bool:
         """Whether all of it is here and was compared with its digest."""
 
+    @property
+    def ready(self) -> int:
+        """The bytes from the beginning on that are here without a gap, and in the sum that ``verify`` compares."""
+
     def missing(self) -> tuple[int, ...]:
         """The numbers of the chunks that are not here."""
 
@@ -377,6 +382,9 @@ class CachedBlob(Protocol):
 
     def commit(self, number: int) -> None:
         """The chunk is whole: from now on it counts. Raises as ``write`` does."""
+
+    def save(self) -> None:
+        """Makes what counts as here survive a power cut. Raises as ``write`` does."""
 
     def chunk_bytes(self, number: int) -> bytes:
         """What the disk has of a chunk."""
@@ -390,8 +398,8 @@ class CachedBlob(Protocol):
     def verify(self) -> bool:
         """Compares the whole with its digest; if that is right, the blob is complete from now on."""
 
-    def pieces(self) -> Iterator[bytes]:
-        """All of it, from the beginning. Raises ``FILE_MISSING`` where somebody has emptied the cache."""
+    def read(self, offset: int) -> bytes:
+        """A piece of what is ready, from ``offset`` on; nothing where that is not ready yet."""
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -91,6 +91,7 @@ class NgcRegistry:
     def __init__(self, hosts: tuple[str, ...] = (), timeouts: tuple[float, float] = (5.0, 10.0)) -> None:
         self._hosts = frozenset({NGC, *hosts})
         self._timeouts = timeouts
+        self._plain: set[str] = set()
 
     def takes_key(self, host: str) -> bool:
         """Whether the NGC key may be sent to this registry."""
@@ -103,14 +104,12 @@ class NgcRegistry:
         with requests.Session() as session:
             # A do-nothing ``auth`` keeps requests from looking for passwords in ~/.netrc.
             session.auth = lambda request: request
-            talk = Talk(session, reference, key, self.takes_key(reference.host), self._timeouts)
+            talk = Talk(session, reference, key, self.takes_key(reference.host), self._timeouts, self._plain)
             try:
                 return talk.manifest(arch)
             except Trouble as trouble:
-                # Loopback registries may speak plain HTTP, as they may to Docker itself.
-                if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(talk.server):
+                if not talk.goes_on_plainly(trouble):
                     raise
-                talk.scheme = "http"
                 return talk.manifest(arch)
 
     def about_key(self, key: Secret) -> KeyFacts | None:
@@ -157,7 +156,7 @@ class NgcRegistry:
         """See ``ports.Registry``."""
         from wizard.host.blobs import HttpBlobs
 
-        return HttpBlobs(reference, key, self.takes_key(reference.host), self._timeouts)
+        return HttpBlobs(reference, key, self.takes_key(reference.host), self._timeouts, self._plain)
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:
         """See ``ports.Registry``."""
@@ -204,7 +203,9 @@ class NgcRegistry:
 
 
 class Talk:
-    """One conversation about one image; remembers what opened the door."""
+    """One conversation about one image; remembers what opened the door. ``plain`` are the servers that were found to
+    speak plain HTTP, for all conversations.
+    """
 
     def __init__(
         self,
@@ -213,6 +214,7 @@ class Talk:
         key: Secret | None,
         takes_key: bool,
         timeouts: tuple[float, float],
+        plain: set[str],
     ) -> None:
         self.session = session
         self.reference = reference
@@ -220,9 +222,18 @@ class Talk:
         self.takes_key = takes_key
         self.timeouts = timeouts
         self.server = _SERVERS.get(reference.host, reference.host)
-        self.scheme = "https"
+        self.plain = plain
+        self.scheme = "http" if self.server in plain else "https"
         self.authorization: str | None = None
         self.used_key = False
+
+    def goes_on_plainly(self, trouble: Trouble) -> bool:
+        """Whether it goes on over plain HTTP, as loopback registries may speak it to Docker itself."""
+        if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(self.server):
+            return False
+        self.plain.add(self.server)
+        self.scheme = "http"
+        return True
 
     def manifest(self, arch: str) -> Manifest:
         named = self._open(self.reference.reference)

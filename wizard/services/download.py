@@ -26,7 +26,7 @@ from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
 from wizard.services import image_places
-from wizard.services.fetch import CONNECTIONS, Fetcher, Limits, insist
+from wizard.services.fetch import CONNECTIONS, Fetcher, Limits, Outdated, insist
 from wizard.services.pull import Loading, Pulled, Room, Telling, Way, compared, said
 
 _UNPACKED = 2
@@ -42,6 +42,8 @@ LEAST_PART = 16_000_000
 _MOST_PARTS = 16
 _GRACE_SECONDS = 3.0
 """for an engine that unpacks a part when the download is stopped: what it makes later is not removed any more"""
+_LEAVE_SECONDS = 1.0
+"""for a load whose connection was shut"""
 REASONS = {
     Wait.NETWORK: N_("Nothing comes from the network. What is here is kept; it goes on as soon as something comes."),
     Wait.RETRY: N_("The connection broke. It is tried again and again; what is here is kept."),
@@ -278,6 +280,7 @@ class _Part:
     first: int = 0
     before: Loading | None = None
     end: int | None = None
+    outdated: bool = False
 
 
 class _Work:
@@ -354,11 +357,14 @@ class _Work:
             )
             fetcher.start()
             loads.append(Loading(self._host, self._archive(part, blobs, fetcher), self._telling, ended))
-            while not fetcher.finished or loads[-1].is_alive():
+            while not fetcher.finished or loads[-1].is_alive() or part.outdated or self._is_unfinished(part.end):
                 loads[-1].join(_TICK)
                 if self._is_unfinished(part.end):
                     part = _Part(part.end or 0, loads[-1])
                     loads.append(Loading(self._host, self._archive(part, blobs, fetcher), self._telling, ended))
+                elif part.outdated and not loads[-1].is_alive():
+                    part = _Part(part.first, part.before)
+                    loads[-1] = Loading(self._host, self._archive(part, blobs, fetcher), self._telling, ended)
                 if not loads[-1].is_alive():
                     self._cancel.wait(0 if fetcher.finished else _TICK)
                 self._verdict(loads)
@@ -375,6 +381,8 @@ class _Work:
             for loading in loads if self._is_unfinished(part.end) else loads[:-1]:
                 loading.join(_GRACE_SECONDS)
             ended.set()
+            for loading in loads:
+                loading.join(_LEAVE_SECONDS)  # it reads from what is closed now
             for blob in blobs.values():
                 blob.close()
 
@@ -387,15 +395,20 @@ class _Work:
 
         def enough() -> bool:
             idle = part.before is None or not part.before.is_alive()
-            return self._divides and idle and sum(sent.values()) >= least
+            return self._divides and idle and sum(sent.values()) >= (least if part.before else 1)
 
         end = part.first
         for layer in layers[part.first :]:
             blob = blobs.get(layer.digest)
             if blob is not None and layer.digest not in sent:
-                if enough() or not fetcher.wait(layer.digest, enough):
+                # A layer goes as it comes, unless others could be unpacked instead of waiting with it.
+                if sent and self._divides and (enough() or not fetcher.wait(layer.digest, enough)):
                     break
-                yield from archive.member(archive.path_of(layer.digest), blob.size, blob.pieces())
+                try:
+                    yield from archive.member(archive.path_of(layer.digest), blob.size, fetcher.stream(blob))
+                except Outdated:
+                    part.outdated = True
+                    raise
                 sent[layer.digest] = blob.size
             end += 1
         if part.before is not None:

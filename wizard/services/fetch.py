@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,11 +27,17 @@ CONNECTIONS = 16
 _FIRST = 8
 _RUN = 8
 """the most chunks that are asked for at once"""
+_LEAST_RUN = 2
+"""unless nearly all is under way: a request has its price"""
+_ANSWER_SHARE = 0.05
+"""of a request's time that may be spent on waiting for its answer; shorter requests bring the bytes more in order"""
 _LOOK_SECONDS = 0.1
 """for who waits for a layer, between two looks at what else it waits for"""
 _PATIENCE = 24 * 3600.0
 """seconds without a single byte after which it is given up"""
 _LONGEST_PAUSE = 30.0
+_SAVE_SECONDS = 10.0
+"""how often what has come is made to survive a power cut"""
 _LEAVE_SECONDS = 2.0
 """for connections that end; one that waits for an answer is left behind, and writes no more"""
 _TUNE_SECONDS = 0.4
@@ -92,6 +98,10 @@ class _Task:
     over: bool = False
 
 
+class Outdated(Trouble):
+    """Bytes of a layer that were given away before the layer was compared with its digest were not the right ones."""
+
+
 class Fetcher:
     """Fetches ``blobs`` in their order. ``connect`` opens a new conversation with the registry.
 
@@ -108,6 +118,7 @@ class Fetcher:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._blobs = blobs
         self._parts = [_Part(blob, deque(blob.missing())) for blob in blobs if not blob.complete]
         self._connect = connect
         self._progress = progress
@@ -119,12 +130,15 @@ class Fetcher:
         self._trouble: Trouble | None = None
         self._streams: set[BlobStream] = set()
         self._threads: list[threading.Thread] = []
+        self._saver = threading.Thread(target=self._save, name="save", daemon=True)
         self._source: BlobSource | None = None
         self._tuner = _Tuner(self._limits)
         self._meter = _Meter(self._limits.rate, clock)
         self._bytes = 0
         self._last: Trouble | None = None
         self._failing: set[int] = set()
+        self._mends: dict[str, int] = {}
+        self._pace = _Pace()
         self.moved_at = clock()
 
     @property
@@ -143,6 +157,7 @@ class Fetcher:
         if self._parts:
             self._source = self._connect()
             self._cancel.on_set(self.stop)
+            self._saver.start()
             self._staff()
 
     def tick(self) -> None:
@@ -173,6 +188,28 @@ class Fetcher:
                 self._change.wait(_LOOK_SECONDS)
         return True
 
+    def stream(self, blob: CachedBlob) -> Iterator[bytes]:
+        """The bytes of a layer, as they come. They are the right ones once this has ended.
+
+        Raises ``Outdated`` where some had to be changed that were given away; then it can be begun anew. Also raises
+        what ended the download.
+        """
+        mends, at = self._mends.get(blob.digest, 0), 0
+        while at < blob.size:
+            if piece := blob.read(at):
+                yield piece
+                at += len(piece)
+            else:
+                with self._change:
+                    self._raise()
+                    if self._mends.get(blob.digest, 0) != mends:
+                        break
+                    if blob.ready <= at:
+                        self._change.wait(_LOOK_SECONDS)
+        self.wait(blob.digest)
+        if self._mends.get(blob.digest, 0) != mends:
+            raise Outdated(Problem.DIGEST_MISMATCH, subject=blob.digest)
+
     def check(self) -> None:
         """Raises what ended the download."""
         with self._change:
@@ -182,8 +219,9 @@ class Fetcher:
         """Stops and waits until nobody writes any more."""
         self.stop()
         deadline = time.monotonic() + _LEAVE_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in (*self._threads, self._saver):
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
         if self._source is not None:
             self._source.close()
 
@@ -201,6 +239,14 @@ class Fetcher:
             thread = threading.Thread(target=self._work, args=(len(self._threads),), name="fetch", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def _save(self) -> None:
+        while not self._over.wait(_SAVE_SECONDS):
+            try:
+                for blob in self._blobs:
+                    blob.save()
+            except Trouble as trouble:
+                self._fail(trouble)
 
     def _work(self, place: int) -> None:
         tries = 0
@@ -236,14 +282,14 @@ class Fetcher:
 
     def _take(self) -> _Task | None:
         waiting = sum(len(part.todo) for part in self._parts)
-        longest = max(1, min(_RUN, waiting // (2 * self._tuner.wanted)))
+        longest = max(1, min(_RUN, self._pace.chunks, waiting // (2 * self._tuner.wanted)))
         for part in self._parts:
             if not part.busy and not part.todo:
                 part.busy += 1
                 return _Task(part, [])
             if not part.todo or (part.alone and part.busy):
                 continue
-            share = min(longest, max(1, 2 * len(part.todo) // self._tuner.wanted))
+            share = min(longest, max(_LEAST_RUN, 2 * len(part.todo) // self._tuner.wanted))
             numbers = [part.todo.popleft()]
             while part.todo and (len(numbers) < share or part.alone) and part.todo[0] == numbers[-1] + 1:
                 numbers.append(part.todo.popleft())
@@ -265,7 +311,9 @@ class Fetcher:
             return
         part, blob = task.part, task.part.blob
         wanted = part.end_of(task.numbers[-1])
+        asked = self._clock()
         stream = self._open(blob, part.start_of(task.numbers[0]), wanted)
+        answered = self._clock()
         try:
             at = stream.first
             if stream.end > wanted and not self._alone(part):
@@ -276,6 +324,7 @@ class Fetcher:
                     return
                 self._store(task, at, data)
                 at += len(data)
+            self._pace.learn(answered - asked, task.got, self._clock() - answered, blob.chunk)
         finally:
             with self._change:
                 self._streams.discard(stream)
@@ -317,6 +366,7 @@ class Fetcher:
                     with self._change:
                         part.begun.pop(number, None)
                         task.numbers.remove(number)
+                        self._change.notify_all()
             at += count
             view = view[count:]
 
@@ -343,7 +393,7 @@ class Fetcher:
             if part.busy > 1 or task.numbers or part.todo or part.blob.complete or self._over.is_set():
                 self._hand_back(task)
                 return
-        if part.blob.verify() or self._mend(part):
+        if part.blob.verify() or self._mended(part):
             with self._change:
                 self._parts.remove(part)
                 self._progress.whole(part.blob.digest, self._clock())
@@ -364,6 +414,15 @@ class Fetcher:
         self.stop()
 
     # --- a layer whose digest is wrong -----------------------------------------------------------------------------
+
+    def _mended(self, part: _Part) -> bool:
+        """``_mend``, and tells those who have read of the layer before it began or while it went on."""
+        digest = part.blob.digest
+        self._mends[digest] = self._mends.get(digest, 0) + 1
+        try:
+            return self._mend(part)
+        finally:
+            self._mends[digest] += 1
 
     def _mend(self, part: _Part) -> bool:
         """Finds the chunks that are wrong and fetches those again; whether the layer is right now.
@@ -485,6 +544,19 @@ class _Tuner:
         self.wanted = self._fewer = max(1, self.wanted // 2)
         self._best, self._since = 0.0, None
         self._not_before = now + _HOLD_SECONDS
+
+
+class _Pace:
+    """How many chunks to ask for at once, by how long answers take to begin and how fast they come then."""
+
+    def __init__(self) -> None:
+        self.chunks = _LEAST_RUN
+
+    def learn(self, wait: float, count: int, seconds: float, chunk: int) -> None:
+        """Takes a request of ``count`` bytes, which came within ``seconds`` after the ``wait`` for them."""
+        if count >= chunk and seconds > 0:
+            enough = wait * (1 / _ANSWER_SHARE - 1) * count / seconds
+            self.chunks = max(_LEAST_RUN, min(_RUN, round((self.chunks + enough / chunk) / 2)))
 
 
 class _Meter:
