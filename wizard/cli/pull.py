@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOK_SECONDS = 0.1
+_FIT_SECONDS = 1.0
+"""before it is found out beside a pull whether the image fits: at the beginning all processors have enough to do"""
 _LEAVE_SECONDS = 5.0
 """for a pull that is asked to end; it writes down how far it came"""
 
@@ -101,15 +105,18 @@ def _show(call: Call, image: str, key: Secret | None, *, named: bool) -> int:
     console = call.console
     narrator = PullNarrator(console)
     fit: _Fit | None = None
+    begun = math.inf
 
     def joins(pid: int) -> None:
         console.say(_("Process {pid} downloads this image already; here is how far it is.").format(pid=pid))
 
     def pull(key: Secret | None) -> Pulled:
         def tell(event: object) -> None:
-            nonlocal fit
+            nonlocal fit, begun
             narrator(event)
-            if named and fit is None and isinstance(event, Progress):  # not before: so it holds up no beginning
+            if isinstance(event, Progress):
+                begun = min(begun, time.monotonic())
+            if named and fit is None and time.monotonic() - begun > _FIT_SECONDS:
                 fit = _Fit(call, image, key)
             if fit is not None and fit.is_news and not narrator.is_silent:
                 narrator.end()

@@ -2,8 +2,8 @@
 under way, and a power cut no more than what came after the last ``save``.
 
 ``partial/HEX`` holds a blob's bytes and, behind them, a table with the checksum of each chunk that was written. Where
-the disk has got the checksum and not the bytes, it tells. Once the whole has been compared with its digest, the table is
-cut off and the file becomes ``blobs/sha256/HEX``.
+the disk has got the checksum and not the bytes, it tells. Once the whole has been compared with its digest, the table
+is cut off and the file becomes ``blobs/sha256/HEX``.
 
 Nothing is forced to the disk while it comes: a layer that the engine takes soon is removed before it was ever written.
 """

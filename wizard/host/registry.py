@@ -610,7 +610,7 @@ def _clock(text: str) -> float | None:
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """The challenges of a ``WWW-Authenticate`` header, several headers joined by commas. Values may be unquoted."""
     challenges: list[tuple[str, dict[str, str]]] = []
-    for match in _PART.finditer(header):
+    for match in re.finditer(_PART, header):
         if match["scheme"]:
             challenges.append((match["scheme"].lower(), {}))
         elif challenges:
@@ -620,9 +620,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - the grammar of RFC 9110, not a password
-_PART = re.compile(
-    rf'(?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]*))|(?P<scheme>{_TOKEN})'
-)
+_PART = rf'(?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]*))|(?P<scheme>{_TOKEN})'
 
 
 def trusted_realm(realm: str, host: str, scheme: str = "https") -> bool:

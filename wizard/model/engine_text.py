@@ -13,16 +13,12 @@ from contextlib import suppress
 
 from wizard.model.errors import Problem
 
-_Table = tuple[tuple[Problem, re.Pattern[str]], ...]
-
-
-def _table(*rows: tuple[Problem, str]) -> _Table:
-    return tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in rows)
-
+_Table = tuple[tuple[Problem, str], ...]
+"""Patterns, which are compiled when there is something to read: most commands meet no error."""
 
 # The order matters: a runtime that cannot be run says "executable file not found" too, and is another matter than a
 # program that is missing inside the container.
-_CONTAINER = _table(
+_CONTAINER: _Table = (
     (Problem.RUNTIME_UNKNOWN, r"unknown runtime specified|unknown or invalid runtime name"),
     (Problem.GPU_DRIVER_NOT_SELECTED, r"could not select device driver|no known GPU vendor"),
     (Problem.RLIMIT_REFUSED, r"error setting rlimit"),
@@ -52,7 +48,7 @@ _CONTAINER = _table(
     (Problem.ENGINE_TOO_OLD, r"client version \S+ is too new"),
 )
 
-_PULL = _table(
+_PULL: _Table = (
     (Problem.DISK_FULL, r"no space left on device|disk quota exceeded"),
     (Problem.IMAGE_NAME_INVALID, r"invalid reference format"),
     (Problem.REGISTRY_HTTP, r"server gave HTTP response to HTTPS client"),
@@ -98,7 +94,7 @@ def of_pull(text: str, *, key_given: bool) -> Problem:
 
 def _first(table: _Table, text: str) -> Problem | None:
     plain = unwrapped(text)
-    return next((kind for kind, pattern in table if pattern.search(plain)), None)
+    return next((kind for kind, pattern in table if re.search(pattern, plain, re.IGNORECASE)), None)
 
 
 def unwrapped(text: str) -> str:
