@@ -29,7 +29,7 @@ from tests.support.registry import NgcLike, Pushed, running
 MB = 1_000_000
 IMAGES = {"60 x 5 MB": [5 * MB] * 60, "3 x 300 MB": [300 * MB] * 3}
 PROGRAM = str(Path(sys.executable).with_name("s2s-wizard"))
-ROUNDS = 5
+ROUNDS = 9
 
 
 def docker_pull(engine: PrivateEngine, image: str) -> float:

@@ -25,6 +25,7 @@ from wizard.model.event import Cancel, Line
 from wizard.model.image import LABEL_UNFINISHED, UNFINISHED
 from wizard.model.progress import PullPlan
 from wizard.services import download, pull
+from wizard.services.fetch import Outdated
 
 pytestmark = pytest.mark.real
 LAYERS = [MB, 600_000, MB, 600_000, MB, 600_000]
@@ -32,12 +33,13 @@ LAYERS = [MB, 600_000, MB, 600_000, MB, 600_000]
 
 class Watched:
     """The engine. ``before`` is called with the number of each load and may raise or give messages instead of it;
-    ``after`` when it is over.
+    ``after`` when it is over. ``outdated`` are the loads that ended since a layer they had begun with was wrong.
     """
 
     def __init__(self, host: Host) -> None:
         self._engine = host.engine
         self.loads = 0
+        self.outdated = 0
         self.before: Callable[[int], list[dict[str, Any]]] = lambda _number: []
         self.after: Callable[[int], None] = lambda _number: None
 
@@ -50,8 +52,15 @@ class Watched:
         if said := self.before(number):
             yield from said
             return
-        yield from self._engine.load(archive, cancel)
+        yield from self._engine.load(self._seen(archive), cancel)
         self.after(number)
+
+    def _seen(self, archive: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            yield from archive
+        except Outdated:
+            self.outdated += 1
+            raise
 
 
 @pytest.fixture
@@ -127,6 +136,23 @@ def test_the_containerd_store_gets_one_archive(
     watched = Watched(host)
     pulled(host, watched, ngc.push("parts/containerd", layers=LAYERS))
     assert watched.loads == 1
+
+
+@pytest.mark.parametrize("store", ["graph driver", "containerd store"])
+def test_a_layer_is_given_as_it_comes_and_once_more_where_it_was_wrong(
+    store: str, engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The first bytes are changed on their way, and given to the engine long before the layer could be compared."""
+    if store == "containerd store":
+        engine = request.getfixturevalue("containerd_engine")
+    host = made(engine, ngc, tmp_path)
+    watched = Watched(host)
+    pushed = ngc.push("parts/changed", layers=[3 * MB, MB])
+    ngc.throttle(MB)
+    ngc.corrupt(pushed.layers[0], at=100, times=1)
+    events = pulled(host, watched, pushed)
+    assert (watched.outdated, watched.loads) == (1, 2)
+    assert not [event for event in only(Line, events) if "once more" in event.text]
 
 
 def test_an_image_that_the_engine_has_in_part(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wizard.host.cache import FolderCache
+from wizard.host.cache import FileBlob, FolderCache
 from wizard.host.ports import CachedBlob
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
@@ -167,6 +167,34 @@ def test_what_cannot_pass_ends_it(tmp_path: Path, kind: Problem) -> None:
     fetcher.close()
     assert caught.value.kind is kind
     assert fetcher.finished
+
+
+def test_what_the_disk_does_not_take_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems say only when the bytes are forced to the disk that it is full."""
+    never = threading.Event()
+
+    class Full(FileBlob):
+        def save(self) -> None:
+            raise Trouble(Problem.DISK_FULL, "no space left", subject=str(tmp_path))
+
+    class Silent(Source):
+        def open(self, digest: str, size: int, first: int, end: int) -> Stream:
+            never.wait(PATIENCE)
+            return super().open(digest, size, first, end)
+
+    monkeypatch.setattr(fetch, "_SAVE_SECONDS", 0.01)
+    digest, data = list(DATA.items())[1]
+    blob = Full(digest, len(data), CHUNK, tmp_path / "whole", tmp_path / "partial")
+    fetcher = Fetcher((blob,), lambda: Silent([]), TransferProgress({digest: len(data)}, {}), Cancel())
+    fetcher.start()
+    try:
+        with pytest.raises(Trouble) as caught:
+            fetcher.wait(digest)
+        assert caught.value.kind is Problem.DISK_FULL
+    finally:
+        never.set()
+        fetcher.close()
+        blob.close()
 
 
 def test_where_compressed_data_breaks_is_looked_at_first(tmp_path: Path) -> None:
