@@ -115,7 +115,7 @@ def test_the_engine_unpacks_while_the_rest_comes(host: Host, watched: Watched, n
 
     watched.after = look
     pulled(host, watched, pushed)
-    assert 3 <= watched.loads <= len(LAYERS) + 2
+    assert 3 <= watched.loads <= len(pushed.layers)
     assert [len(names) for names in named] == [*range(1, watched.loads), watched.loads - 1]
     assert sum(sent_bytes(ngc, blob) for blob in set(pushed.layers)) == pushed.download_size - pushed.config.size
 
@@ -139,10 +139,12 @@ def test_the_containerd_store_gets_one_archive(
 
 
 @pytest.mark.parametrize("store", ["graph driver", "containerd store"])
-def test_a_layer_is_given_as_it_comes_and_once_more_where_it_was_wrong(
+def test_a_layer_that_was_wrong_is_given_once_more(
     store: str, engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The first bytes are changed on their way, and given to the engine long before the layer could be compared."""
+    """The first bytes are changed on their way and given to the engine long before the layer could be compared; but not
+    to the containerd store, which would go on with them at the next attempt.
+    """
     if store == "containerd store":
         engine = request.getfixturevalue("containerd_engine")
     host = made(engine, ngc, tmp_path)
@@ -151,7 +153,7 @@ def test_a_layer_is_given_as_it_comes_and_once_more_where_it_was_wrong(
     ngc.throttle(MB)
     ngc.corrupt(pushed.layers[0], at=100, times=1)
     events = pulled(host, watched, pushed)
-    assert (watched.outdated, watched.loads) == (1, 2)
+    assert (watched.outdated, watched.loads) == ((0, 1) if store == "containerd store" else (1, 3))
     assert not [event for event in only(Line, events) if "once more" in event.text]
 
 

@@ -387,8 +387,8 @@ class _Work:
                 blob.close()
 
     def _archive(self, part: _Part, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
-        """The archive of a part, each layer as soon as it is whole. Its last layer is the one that is here when the
-        engine has nothing to do, and there is enough for it; what the archive is comes behind.
+        """The archive of a part: its first layer as it comes, the others as soon as they are whole. Its last layer is the
+        one that is here when the engine has nothing to do, and there is enough for it; what the archive is comes behind.
         """
         archive, layers, sent = image_archive, self._manifest.layers, dict[str, int]()
         least = max(LEAST_PART, self._manifest.download_size // _MOST_PARTS)
@@ -401,8 +401,10 @@ class _Work:
         for layer in layers[part.first :]:
             blob = blobs.get(layer.digest)
             if blob is not None and layer.digest not in sent:
-                # A layer goes as it comes, unless others could be unpacked instead of waiting with it.
-                if sent and self._divides and (enough() or not fetcher.wait(layer.digest, enough)):
+                # An engine with a graph driver looks at nothing before it has all, so that a part's first layer goes as
+                # it comes. A later one that is not whole would hold up those that are, and the containerd store keeps
+                # what it was given, also of an archive that was broken off: that has to be right.
+                if (sent or not self._divides) and (enough() or not fetcher.wait(layer.digest, enough)):
                     break
                 try:
                     yield from archive.member(archive.path_of(layer.digest), blob.size, fetcher.stream(blob))
