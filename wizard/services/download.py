@@ -387,8 +387,9 @@ class _Work:
                 blob.close()
 
     def _archive(self, part: _Part, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
-        """The archive of a part: its first layer as it comes, the others as soon as they are whole. Its last layer is the
-        one that is here when the engine has nothing to do, and there is enough for it; what the archive is comes behind.
+        """The archive of a part: its first layer as it comes, the others as soon as they are whole. Its last layer is
+        the one that is here when the engine has nothing to do, and there is enough for it; what the archive is comes
+        behind.
         """
         archive, layers, sent = image_archive, self._manifest.layers, dict[str, int]()
         least = max(LEAST_PART, self._manifest.download_size // _MOST_PARTS)
