@@ -78,7 +78,8 @@ class SimBlob:
 
     @property
     def ready(self) -> int:
-        return min(self.size, min(self._missing) * self.chunk if self._missing else self.size)
+        with self._lock:
+            return min((number * self.chunk for number in self._missing), default=self.size)
 
     def missing(self) -> tuple[int, ...]:
         return tuple(sorted(self._missing))

@@ -274,7 +274,8 @@ def _remove_unfinished(host: Host) -> None:
 @dataclass(slots=True)
 class _Part:
     """What the engine gets in one load: the layers from the place ``first`` up to ``end``, which is known (not None)
-    when the last of them is under way. ``before`` is the load of the part before it.
+    when the last of them is under way. ``before`` is the load of the part before it. ``outdated`` ended its load: what
+    was given of a layer was not right, and the part is begun anew.
     """
 
     first: int = 0
@@ -396,7 +397,7 @@ class _Work:
 
         def enough() -> bool:
             idle = part.before is None or not part.before.is_alive()
-            return self._divides and idle and sum(sent.values()) >= (least if part.before else 1)
+            return self._divides and idle and sum(sent.values()) >= least
 
         end = part.first
         for layer in layers[part.first :]:

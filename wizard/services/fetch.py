@@ -28,7 +28,7 @@ _FIRST = 8
 _RUN = 8
 """the most chunks that are asked for at once"""
 _LEAST_RUN = 2
-"""unless nearly all is under way: a request has its price"""
+"""chunks of a layer so small that one request has all of it: a request has its price"""
 _ANSWER_SHARE = 0.05
 """of a request's time that may be spent on waiting for its answer; shorter requests bring the bytes more in order"""
 _LOOK_SECONDS = 0.1
@@ -289,7 +289,8 @@ class Fetcher:
                 return _Task(part, [])
             if not part.todo or (part.alone and part.busy):
                 continue
-            share = min(longest, max(_LEAST_RUN, 2 * len(part.todo) // self._tuner.wanted))
+            small = part.blob.size <= _LEAST_RUN * part.blob.chunk
+            share = min(longest, max(_LEAST_RUN if small else 1, 2 * len(part.todo) // self._tuner.wanted))
             numbers = [part.todo.popleft()]
             while part.todo and (len(numbers) < share or part.alone) and part.todo[0] == numbers[-1] + 1:
                 numbers.append(part.todo.popleft())
