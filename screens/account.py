@@ -16,7 +16,7 @@ from wizard.model.event import Cancel, Emit
 from wizard.model.finding import Status
 from wizard.model.i18n import N_, _
 from wizard.model.journey import Step
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
 from wizard.model.secret import Secret
 from wizard.services import words
 

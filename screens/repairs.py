@@ -13,11 +13,12 @@ from screens.widgets import Choice
 from wizard.model.errors import Trouble
 from wizard.model.event import Cancel, Emit, Line
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import Effect, Fix, HandOver, Risk, StepState
+from wizard.model.fix import Effect, Fix, HandOver, Risk
 from wizard.model.i18n import N_, _
 from wizard.model.journey import Step
 from wizard.model.machine import RootAccess
 from wizard.model.receipt import Receipt
+from wizard.model.step import StepState
 
 if TYPE_CHECKING:
     from wizard.services.repairs import Part

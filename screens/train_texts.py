@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from screens.layout import Block, Code, Facts, Gap, Item, Para, size
 from screens.training import State
 from wizard.model.finding import Status
+from wizard.model.gpu import GpuReading
 from wizard.model.i18n import _
-from wizard.model.machine import GpuReading
 
 if TYPE_CHECKING:
     from wizard.model.container_job import Job as ContainerJob

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Keyboard
 from wizard.host.ports import Host
 from wizard.model.event import Cancel, Emit, Progress
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
 from wizard.services import background, image, pull

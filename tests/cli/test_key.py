@@ -13,7 +13,7 @@ from tests.cli.conftest import Keyboard
 from tests.cli.test_console import Screen
 from wizard.demo import machine
 from wizard.demo.keys import SimKeys
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 from wizard.services import account
 

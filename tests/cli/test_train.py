@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import Keyboard, furnish
 from wizard.cli.train import gpu_words
 from wizard.demo.training import SimJobs
-from wizard.model.machine import GpuReading
+from wizard.model.gpu import GpuReading
 
 Sit = Callable[[str], Keyboard]
 

@@ -12,12 +12,11 @@ import pytest
 
 from tests.contract.conftest import Dock, until
 from wizard.host.ports import Engine
-from wizard.model.container import ContainerSpec, GpuChoice
+from wizard.model.container import ContainerSpec, GpuChoice, Mount
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
 from wizard.model.image_archive import member
-from wizard.model.machine import Mount
 
 NAME = "contract"
 

@@ -6,7 +6,7 @@ import pytest
 
 from wizard.host.ports import Gpus, KeyStore, Store
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 
 NVML = {

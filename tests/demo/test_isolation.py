@@ -22,7 +22,7 @@ from wizard.demo import machine
 from wizard.model.container import Workspace
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 from wizard.services import checkup, container, repairs
 

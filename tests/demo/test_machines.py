@@ -11,8 +11,9 @@ from wizard.demo import spec
 from wizard.demo.machine import build, names
 from wizard.host.ports import Commands, Host
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import Effect, ReplaceFile, StepState
+from wizard.model.fix import Effect, ReplaceFile
 from wizard.model.machine import CommandResult
+from wizard.model.step import StepState
 from wizard.services import checkup, repairs
 from wizard.services.checks import ALL
 

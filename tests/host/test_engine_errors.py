@@ -20,10 +20,10 @@ from wizard.host.commands import SystemCommands
 from wizard.host.engine import DockerEngine
 from wizard.host.engine.address import DEFAULT_URL, resolve
 from wizard.host.engine.failures import trouble_of
+from wizard.model.engine import Endpoint, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
-from wizard.model.machine import Endpoint, EngineKind
 from wizard.model.secret import Secret
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from wizard.host.gpus import NvmlGpus, cuda_version
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Gpu, GpuReading
+from wizard.model.gpu import Gpu, GpuReading
 
 GIB = 1024**3
 

@@ -24,7 +24,7 @@ from tests.host.test_files import mounted, only_root
 from wizard.host import keys
 from wizard.host.keys import Keys
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 
 KEY = Secret("nvapi-" + "Zq7_" * 16)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wizard.model import daemon_json
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import DaemonProcess, EngineKind
 
 PATH = "/usr/bin/nvidia-container-runtime"
 

@@ -7,7 +7,7 @@ import pytest
 from wizard.model import daemon_rules
 from wizard.model.daemon_keys import KEYS, Version, flags
 from wizard.model.daemon_rules import Weight, judge
-from wizard.model.machine import DaemonProcess
+from wizard.model.engine import DaemonProcess
 
 V17, V18, V20, V24, V28, LATER = (17, 12), (18, 9), (20, 10), (24, 0), (28, 5), (31, 0)
 

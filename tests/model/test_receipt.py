@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from wizard.model.fix import StepState
 from wizard.model.receipt import Receipt, from_bytes, to_bytes
 from wizard.model.secret import Secret
+from wizard.model.step import StepState
 
 KEY = Secret("nvapi-" + "Zq7_kM2x" * 8)
 

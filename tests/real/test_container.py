@@ -18,11 +18,10 @@ from tests.support.engine import PrivateEngine
 from wizard.host.engine import DockerEngine
 from wizard.host.ports import Host
 from wizard.host.real import build
-from wizard.model.container import LABEL, ContainerSpec, GpuChoice, Workspace
+from wizard.model.container import LABEL, ContainerInfo, ContainerSpec, GpuChoice, Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Finished, Started
 from wizard.model.finding import Status
-from wizard.model.machine import ContainerInfo
 from wizard.services import container
 from wizard.services.container import Up
 

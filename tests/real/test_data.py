@@ -23,8 +23,7 @@ from wizard.host.ports import Host
 from wizard.host.real import build
 from wizard.knowledge import librispeech as knowledge
 from wizard.knowledge.librispeech import Corpus
-from wizard.model.container import DEFAULT_NAME, KEEP_ALIVE, LABEL, ContainerSpec
-from wizard.model.machine import Mount
+from wizard.model.container import DEFAULT_NAME, KEEP_ALIVE, LABEL, ContainerSpec, Mount
 
 pytestmark = pytest.mark.real
 

@@ -19,11 +19,11 @@ from tests.support.engine import PrivateEngine
 from wizard.host.commands import SystemCommands
 from wizard.host.engine import DockerEngine
 from wizard.host.ports import ExecSession
-from wizard.model.container import KEEP_ALIVE, ContainerSpec, GpuChoice
+from wizard.model.container import KEEP_ALIVE, ContainerSpec, GpuChoice, Mount
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
-from wizard.model.machine import EngineKind, Mount
 
 pytestmark = pytest.mark.real
 

@@ -19,8 +19,8 @@ from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
 from wizard.model.container import KEEP_ALIVE, LABEL, ContainerSpec, GpuChoice, Workspace
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import StepState
 from wizard.model.secret import Secret
+from wizard.model.step import StepState
 from wizard.services import checkup, container, pull, repairs
 
 pytestmark = pytest.mark.real

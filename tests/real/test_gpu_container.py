@@ -20,7 +20,7 @@ from wizard.host import real
 from wizard.host.ports import Host
 from wizard.model.container import ContainerSpec
 from wizard.model.finding import Status
-from wizard.model.machine import Gpu, GpuReport
+from wizard.model.gpu import Gpu, GpuReport
 from wizard.services.checks import gpu_container
 
 pytestmark = pytest.mark.real

@@ -11,7 +11,7 @@ from tests.support.engine import PrivateEngine
 from tests.support.registry import NgcLike
 from wizard.host import real
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Gpu, GpuReading, GpuReport
+from wizard.model.gpu import Gpu, GpuReading, GpuReport
 from wizard.services import image_fit
 from wizard.services.image_fit import Verdict
 

@@ -26,7 +26,7 @@ PRELUDE = """
 import json, os, subprocess, sys, time
 from wizard.host.keys import Keys
 from wizard.model.errors import Trouble
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 keys = Keys(os.environ, os.path.join(os.environ["XDG_CONFIG_HOME"], "s2s-wizard"))
 key = Secret(sys.stdin.read())

@@ -16,7 +16,7 @@ from wizard.host.ports import Host
 from wizard.host.registry import NgcRegistry
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
-from wizard.model.machine import KeyFacts
+from wizard.model.key_store import KeyFacts
 from wizard.model.secret import Secret
 from wizard.services import account
 from wizard.services.account import KeyCheck, KeyState

@@ -16,7 +16,7 @@ from wizard.host.commands import SystemCommands
 from wizard.host.keys import LONGEST, Keys
 from wizard.host.pass_store import NAME, SHOW
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
 
 pytestmark = [pytest.mark.real, needs_pass]
 

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,21 @@ def build(engine: PrivateEngine) -> Callable[[NgcLike], Host]:
 @pytest.fixture
 def host(build: Callable[[NgcLike], Host], ngc: NgcLike) -> Host:
     return build(ngc)
+
+
+@pytest.fixture(params=["", "engine"], ids=["what suits it", "asked for"])
+def way(request: pytest.FixtureRequest, engine: PrivateEngine, ngc: NgcLike) -> Iterator[pull.Way]:
+    """By the engine in both cases: the image is small, or that was chosen, so that it begins at once. Nothing of the
+    one case is left for the other.
+    """
+    ngc.requests.clear()
+    yield pull.Way(request.param)
+    client = engine.client()
+    try:
+        for tag in [tag for image in client.images() for tag in image["RepoTags"] or () if "/pull/" in tag]:
+            client.remove_image(tag, force=True)
+    finally:
+        client.close()
 
 
 def only(kind: type[Any], events: list[object]) -> list[Any]:
@@ -101,14 +116,14 @@ def test_a_public_image_comes_without_a_key(host: Host, ngc: NgcLike) -> None:
     assert ngc.seen("layer") == []
 
 
-def test_a_shared_layer_is_here_already(host: Host, ngc: NgcLike) -> None:
+def test_a_shared_layer_is_here_already(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     """The layers of the first image are not fetched again for the second, and count as done at once."""
     base = ngc.push_busybox("pull/shared", "base")
-    pull.run(host, base.image, None)
+    pull.run(host, base.image, None, way=way)
     more = ngc.push_busybox("pull/shared", "more", extra=[MB])
     ngc.requests.clear()
     events: list[object] = []
-    pull.run(host, more.image, None, events.append)
+    pull.run(host, more.image, None, events.append, way=way)
     check_honest(events, more.download_size, ended_well=True)
     fetched = {request.path.rpartition("/")[2] for request in ngc.seen("layer")}
     assert fetched == {more.config.digest, more.layers[1].digest}
@@ -124,14 +139,14 @@ def test_a_private_image_comes_with_the_key(host: Host, ngc: NgcLike, engine: Pr
     assert not Path(os.environ["HOME"], ".docker").exists()
 
 
-def test_a_list_of_platforms(host: Host, ngc: NgcLike) -> None:
+def test_a_list_of_platforms(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     """RepoDigests then holds the digest of the list, which is what the tag names."""
     arch = host.engine.info().arch
     mine = ngc.push("pull/many", "mine", arch=arch, layers=[200_000])
     other = ngc.push("pull/many", "other", arch="s390x", layers=[900_000])
     digest = ngc.push_index("pull/many", "1", {"s390x": other, arch: mine})
     events: list[object] = []
-    pulled = pull.run(host, f"{ngc.host}/pull/many:1", None, events.append)
+    pulled = pull.run(host, f"{ngc.host}/pull/many:1", None, events.append, way=way)
     assert (pulled.digest, pulled.image_id) == (digest, mine.config.digest)
     check_honest(events, mine.download_size, ended_well=True)
 
@@ -149,19 +164,19 @@ def test_a_private_image_without_the_right_key(host: Host, ngc: NgcLike, key: Se
     assert host.engine.image(pushed.image) is None
 
 
-def test_a_tag_that_does_not_exist(host: Host, ngc: NgcLike) -> None:
+def test_a_tag_that_does_not_exist(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     name = ngc.push("pull/tags").image + "23"
-    assert trouble(host, name)[0].kind is Problem.TAG_MISSING
+    assert trouble(host, name, way=way)[0].kind is Problem.TAG_MISSING
 
 
-def test_a_connection_that_is_cut(host: Host, ngc: NgcLike) -> None:
+def test_a_connection_that_is_cut(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     """Docker waits five seconds and asks for the rest; its own numbers then start again from zero."""
     pushed = ngc.push("pull/cut", layers=[3 * MB, 50_000])
     ngc.cut(pushed.layers[0], 2 * MB)
     ngc.throttle(4 * MB)
     events: list[object] = []
     started = time.monotonic()
-    pulled = pull.run(host, pushed.image, None, events.append, stall_after=3)
+    pulled = pull.run(host, pushed.image, None, events.append, stall_after=3, way=way)
     assert time.monotonic() - started < 40
     assert pulled.digest == pushed.digest
     check_honest(events, pushed.download_size, ended_well=True)
@@ -173,10 +188,10 @@ def test_a_connection_that_is_cut(host: Host, ngc: NgcLike) -> None:
     assert any(1.5 * MB < done < pushed.download_size for done in after)
 
 
-def test_a_layer_that_was_changed_on_the_way(host: Host, ngc: NgcLike) -> None:
+def test_a_layer_that_was_changed_on_the_way(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     pushed = ngc.push("pull/corrupt", layers=[300_000, 100_000])
     ngc.corrupt(pushed.layers[0])
-    seen, events = trouble(host, pushed.image)
+    seen, events = trouble(host, pushed.image, way=way)
     assert seen.kind is Problem.DIGEST_MISMATCH
     assert seen.evidence
     assert only(PullPlan, events)
@@ -184,7 +199,7 @@ def test_a_layer_that_was_changed_on_the_way(host: Host, ngc: NgcLike) -> None:
     assert host.engine.image(pushed.image) is None
 
 
-def test_a_stall_is_named_and_survived(host: Host, ngc: NgcLike) -> None:
+def test_a_stall_is_named_and_survived(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     pushed = ngc.push("pull/stall", layers=[MB])
     ngc.stall(pushed.layers[0], 300_000)
     events: list[object] = []
@@ -194,12 +209,12 @@ def test_a_stall_is_named_and_survived(host: Host, ngc: NgcLike) -> None:
         if isinstance(event, Stalled):
             ngc.release()
 
-    pull.run(host, pushed.image, None, listen, stall_after=1.0)
+    pull.run(host, pushed.image, None, listen, stall_after=1.0, way=way)
     assert "network" in only(Stalled, events)[0].reason
     check_honest(events, pushed.download_size, ended_well=True)
 
 
-def test_cancelling_ends_the_pull_in_the_engine_too(host: Host, ngc: NgcLike) -> None:
+def test_cancelling_ends_the_pull_in_the_engine_too(host: Host, ngc: NgcLike, way: pull.Way) -> None:
     pushed = ngc.push("pull/cancel", layers=[MB] * 6)
     ngc.throttle(200_000)
     cancel = Cancel()
@@ -211,7 +226,7 @@ def test_cancelling_ends_the_pull_in_the_engine_too(host: Host, ngc: NgcLike) ->
             threading.Thread(target=cancel.set).start()
 
     with pytest.raises(Trouble) as caught:
-        pull.run(host, pushed.image, None, listen, cancel)
+        pull.run(host, pushed.image, None, listen, cancel, way=way)
     assert caught.value.kind is Problem.CANCELLED
     assert time.monotonic() - cancelled_at[0] < 3
     time.sleep(0.5)  # for the engine to notice; it may still begin with layers that waited, and drop them at once
@@ -223,7 +238,9 @@ def test_cancelling_ends_the_pull_in_the_engine_too(host: Host, ngc: NgcLike) ->
     assert host.engine.image(pushed.image) is None
 
 
-def test_a_registry_that_goes_away_in_the_middle(build: Callable[[NgcLike], Host], own_ngc: NgcLike) -> None:
+def test_a_registry_that_goes_away_in_the_middle(
+    build: Callable[[NgcLike], Host], own_ngc: NgcLike, way: pull.Way
+) -> None:
     """Docker would try for a quarter of an hour; the user is told at once and can stop."""
     host = build(own_ngc)
     pushed = own_ngc.push("pull/away", layers=[2 * MB] * 2)
@@ -239,7 +256,7 @@ def test_a_registry_that_goes_away_in_the_middle(build: Callable[[NgcLike], Host
             cancel.set()
 
     with pytest.raises(Trouble) as caught:
-        pull.run(host, pushed.image, None, listen, cancel, stall_after=2.0)
+        pull.run(host, pushed.image, None, listen, cancel, stall_after=2.0, way=way)
     assert caught.value.kind is Problem.CANCELLED
     assert "tries again" in only(Stalled, events)[0].reason
     check_honest(events, pushed.download_size, ended_well=False)

@@ -18,7 +18,8 @@ from wizard.host import real
 from wizard.host.ports import Host
 from wizard.model.container import ContainerSpec
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import Fix, ReplaceFile, Risk, StepState
+from wizard.model.fix import Fix, ReplaceFile, Risk
+from wizard.model.step import StepState
 from wizard.services import fixes, repairs
 from wizard.services.checks import docker_running
 from wizard.services.fixes import docker_service, docker_start

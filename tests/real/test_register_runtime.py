@@ -18,9 +18,10 @@ from wizard.host.ports import Host
 from wizard.model.container import ContainerSpec
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
-from wizard.model.fix import Fix, ReplaceFile, RunCommand, StepState
+from wizard.model.fix import Fix, ReplaceFile, RunCommand
 from wizard.model.machine import CommandResult
 from wizard.model.receipt import CommandRun, FileChange
+from wizard.model.step import StepState
 from wizard.services import checkup, repairs
 from wizard.services.repairs import proof
 

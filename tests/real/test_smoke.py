@@ -13,10 +13,9 @@ from tests.support import python_images
 from tests.support.engine import PrivateEngine
 from wizard.host import real
 from wizard.host.ports import Host
-from wizard.model.container import LABEL_GPUS, ContainerSpec, GpuChoice, Workspace
+from wizard.model.container import LABEL_GPUS, ContainerSpec, GpuChoice, Mount, Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Finished, Line
-from wizard.model.machine import Mount
 from wizard.services import container, smoke, words
 
 pytestmark = pytest.mark.real

@@ -26,11 +26,10 @@ from wizard.demo.converter import tone
 from wizard.host.ports import Host
 from wizard.host.real import build
 from wizard.knowledge import training_failures
-from wizard.model.container import DATA_TARGET, ContainerSpec, GpuChoice, Workspace
+from wizard.model.container import DATA_TARGET, ContainerSpec, GpuChoice, Mount, Workspace
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Progress
-from wizard.model.machine import Mount
 from wizard.model.training.events import Checkpoint, Finished, Step
 from wizard.services import container
 from wizard.services.training import code, job, place, preflight, suite, training_run

@@ -19,7 +19,7 @@ from wizard.cli.console import Console
 from wizard.host import log
 from wizard.model.errors import Problem, Trouble
 from wizard.model.journey import Step
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.services import account
 
 

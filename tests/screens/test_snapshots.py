@@ -22,8 +22,8 @@ from wizard.knowledge import training_failures
 from wizard.model import i18n
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Stalled
+from wizard.model.gpu import GpuReading
 from wizard.model.journey import Step
-from wizard.model.machine import GpuReading
 from wizard.model.progress import Layers, LayerState
 from wizard.model.training import events
 from wizard.model.training.events import Failure

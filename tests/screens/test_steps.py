@@ -19,11 +19,12 @@ from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Line, Progress, Stalled
 from wizard.model.finding import Status
-from wizard.model.fix import Fix, StepState
+from wizard.model.fix import Fix
 from wizard.model.journey import Journey, Step
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.progress import Layers, LayerState, PullPlan
 from wizard.model.secret import Secret
+from wizard.model.step import StepState
 from wizard.services import account, background, checks, pull, qr, repairs
 from wizard.services import journey as journeys
 

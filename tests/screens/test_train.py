@@ -22,8 +22,8 @@ from wizard.knowledge import training_failures
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit
+from wizard.model.gpu import GpuReading
 from wizard.model.journey import Step
-from wizard.model.machine import GpuReading
 from wizard.model.training import events
 from wizard.model.training.events import Doing, Failure
 from wizard.services import train

@@ -17,7 +17,8 @@ from wizard.demo import machine
 from wizard.host.ports import BlobSource, Host
 from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import CommandResult, FileContent, KeyFacts, KeyPlace, Reached
+from wizard.model.key_store import KeyFacts, KeyPlace
+from wizard.model.machine import CommandResult, FileContent, Reached
 from wizard.model.secret import Secret
 from wizard.services import account
 from wizard.services.account import KeyState

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from wizard import __version__
-from wizard.model.container import GIB, KEEP_ALIVE, STACK, GpuChoice, Workspace
-from wizard.model.machine import EngineInfo, EngineKind, Mount
+from wizard.model.container import GIB, KEEP_ALIVE, STACK, GpuChoice, Mount, Workspace
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.services.container import Up, command_line, spec_for, to_json
 
 IMAGE = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"

@@ -11,7 +11,8 @@ from wizard.demo.machine import assemble
 from wizard.host.ports import Host
 from wizard.model import receipt
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import Fix, ReplaceFile, StepState
+from wizard.model.fix import Fix, ReplaceFile
+from wizard.model.step import StepState
 from wizard.services import repairs
 
 CONFIG = "/etc/docker/daemon.json"

@@ -14,11 +14,12 @@ from wizard.demo import machine, spec
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
 from wizard.model.cause import Cause, Match
-from wizard.model.container import LABEL
+from wizard.model.container import LABEL, ContainerInfo
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.finding import Evidence, Finding, Status
-from wizard.model.machine import CommandResult, ContainerInfo, DiskSpace, EngineKind, Reached
+from wizard.model.machine import CommandResult, DiskSpace, Reached
 from wizard.services import checks, explain, own_containers, probes, repairs, words
 from wizard.services.checks.check import Check
 from wizard.services.explain import Confirmed, Explanation
@@ -432,7 +433,7 @@ def test_certificates_that_a_variable_asks_for() -> None:
 
 
 def test_an_address_where_no_docker_is() -> None:
-    from wizard.model.machine import Endpoint
+    from wizard.model.engine import Endpoint
 
     there = Endpoint("tcp://foo:2375", "DOCKER_HOST")
     gone = trouble(Problem.ENGINE_REFUSED, "no such host")

@@ -10,9 +10,10 @@ from tests.services.checks.machines import Instead, trouble
 from wizard.demo import machine
 from wizard.host.ports import Host
 from wizard.model.cause import Match
-from wizard.model.container import LABEL
+from wizard.model.container import LABEL, ContainerInfo
+from wizard.model.engine import ExecResult, ImageInfo
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import ContainerInfo, ExecResult, Gpu, GpuReport, ImageInfo
+from wizard.model.gpu import Gpu, GpuReport
 from wizard.services.probes import ABOUT, GENERAL, fit
 
 OLD, NEW = "nvcr.io/nvidia/tensorflow:18.08-py3", "nvcr.io/nvidia/tensorflow:22.12-tf1-py3"

@@ -14,16 +14,11 @@ from tests.services.checks.machines import Instead
 from wizard.demo import machine, spec
 from wizard.host.ports import Host
 from wizard.model import daemon_json
+from wizard.model.disk_usage import DiskUsage, StoredContainer, StoredImage
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.fix import Fix, ReplaceFile, Risk, RunCommand
-from wizard.model.machine import (
-    DaemonProcess,
-    DiskUsage,
-    EngineKind,
-    FileContent,
-    StoredContainer,
-    StoredImage,
-)
+from wizard.model.machine import FileContent
 from wizard.services import repairs
 from wizard.services.fixes import free_disk_space, set_daemon_proxy
 

@@ -11,8 +11,8 @@ import pytest
 from wizard.demo import spec as demo_spec
 from wizard.demo.machine import assemble
 from wizard.knowledge.images import capability_of, load, version
+from wizard.model.gpu import Gpu, GpuReport, MigInstance
 from wizard.model.image import Confidence
-from wizard.model.machine import Gpu, GpuReport, MigInstance
 from wizard.services import image
 
 NAME = "nvcr.io/nvidia/tensorflow:20.11-tf1-py3"

@@ -13,9 +13,10 @@ import pytest
 from wizard.demo.machine import build
 from wizard.host.ports import Host
 from wizard.knowledge.images import load
+from wizard.model.engine import ImageInfo
 from wizard.model.errors import Problem, Trouble
+from wizard.model.gpu import Gpu, GpuReading, GpuReport
 from wizard.model.image import ImageReference, ImageSettings, Layer, Manifest
-from wizard.model.machine import Gpu, GpuReading, GpuReport, ImageInfo
 from wizard.model.secret import Secret
 from wizard.services import image_fit
 from wizard.services.image_fit import Verdict

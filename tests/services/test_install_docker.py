@@ -10,8 +10,9 @@ from wizard.demo.machine import build
 from wizard.host.ports import Commands, Host
 from wizard.knowledge import docker_packages
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import Effect, Fix, ReplaceFile, RunCommand, StepState
+from wizard.model.fix import Effect, Fix, ReplaceFile, RunCommand
 from wizard.model.machine import CommandResult
+from wizard.model.step import StepState
 from wizard.services import packages, repairs
 from wizard.services.fixes import install_docker, install_docker_ce, join_docker_group
 

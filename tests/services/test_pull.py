@@ -11,10 +11,10 @@ import pytest
 
 from wizard.demo.machine import build
 from wizard.host.ports import Host
+from wizard.model.engine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Finished, Line, Progress, Stalled, Started
 from wizard.model.image import ImageReference, Layer, Manifest
-from wizard.model.machine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
 from wizard.services import pull
@@ -57,6 +57,9 @@ class Engine:
     here: ImageInfo | None = None
     arrives: ImageInfo | None = IMAGE
     keys: list[Secret | None] = field(default_factory=list)
+    begun: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+    on_stop: Callable[[], None] = lambda: None
 
     def info(self) -> EngineInfo:
         return EngineInfo(
@@ -69,15 +72,20 @@ class Engine:
 
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
         self.keys.append(key)
-        for step in self.pulls[len(self.keys) - 1]:
-            if isinstance(step, Trouble):
-                raise step
-            if isinstance(step, dict):
-                yield step
-            else:
-                step()
-            cancel.check()
-        self.here = self.arrives
+        self.begun.set()
+        cancel.on_set(self.on_stop)
+        try:
+            for step in self.pulls[len(self.keys) - 1]:
+                if isinstance(step, Trouble):
+                    raise step
+                if isinstance(step, dict):
+                    yield step
+                else:
+                    step()
+                cancel.check()
+            self.here = self.arrives
+        finally:
+            self.over.set()
 
 
 @dataclass
@@ -104,10 +112,12 @@ def only(kind: type[Any], events: list[object]) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def failure(machine: Host, key: Secret | None = None, events: list[object] | None = None) -> Trouble:
+def failure(
+    machine: Host, key: Secret | None = None, events: list[object] | None = None, way: pull.Way | None = None
+) -> Trouble:
     seen: list[object] = [] if events is None else events
     with pytest.raises(Trouble) as caught:
-        pull.run(machine, NAME, key, seen.append)
+        pull.run(machine, NAME, key, seen.append, way=way)
     assert not only(Finished, seen)
     assert all(event.done < event.total for event in only(Progress, seen) if event.total)
     return caught.value
@@ -218,17 +228,19 @@ def test_what_the_registry_says_against_it_ends_it(problem: Problem) -> None:
         ("", Problem.PULL_FAILED, NAME),
     ],
 )
-def test_an_error_in_the_stream_is_an_error(error: str, kind: Problem, subject: str) -> None:
+@pytest.mark.parametrize("via", ["", "engine"])
+def test_an_error_in_the_stream_is_an_error(error: str, kind: Problem, subject: str, via: str) -> None:
     events: list[object] = []
     stream = (*WHOLE[:3], {"errorDetail": {"message": error}, "error": error})
-    seen = failure(host(Engine([stream])), events=events)
+    seen = failure(host(Engine([stream])), events=events, way=pull.Way(via))
     assert (seen.kind, seen.subject, seen.text) == (kind, subject, error)
     assert only(PullPlan, events)
 
 
-def test_an_error_before_the_stream_keeps_what_it_is_about() -> None:
+@pytest.mark.parametrize("via", ["", "engine"])
+def test_an_error_before_the_stream_keeps_what_it_is_about(via: str) -> None:
     refusal = Trouble(Problem.ENGINE_LOST, "gone", subject="unix:///x.sock")
-    seen = failure(host(Engine([(refusal,)])))
+    seen = failure(host(Engine([(refusal,)])), way=pull.Way(via))
     assert (seen.kind, seen.subject) == (Problem.ENGINE_LOST, "unix:///x.sock")
 
 
@@ -262,6 +274,110 @@ def test_cancel_before_and_during() -> None:
     with pytest.raises(Trouble):
         pull.run(host(engine), NAME, None, cancel=cancel)
     assert engine.keys == []
+
+
+# --- by the engine, as was asked for: it begins while the registry is still asked ---
+
+BY_ENGINE = pull.Way("engine")
+
+
+def patiently(event: threading.Event) -> None:
+    assert event.wait(10)
+
+
+class Slow(Registry):
+    """A registry that answers only when ``engine`` has begun to pull."""
+
+    def __init__(self, engine: Engine, answer: Manifest | Problem = MANIFEST) -> None:
+        super().__init__(answer)
+        self.engine = engine
+
+    def manifest(self, reference: ImageReference, key: Secret | None, arch: str) -> Manifest:
+        assert self.engine.begun.wait(10)
+        return super().manifest(reference, key, arch)
+
+
+def test_the_engine_need_not_wait_for_the_registry() -> None:
+    engine, events = Engine(), list[object]()
+    pulled = pull.run(host(engine, Slow(engine)), NAME, None, events.append, way=BY_ENGINE)
+    assert pulled == pull.Pulled(NAME, "sha256:1", DIGEST, already=False)
+    assert isinstance(events[0], Started)
+    assert events[1] == PullPlan(1010, 0, 1)
+    assert only(Progress, events)[0].done < 1010
+    assert only(Progress, events)[-1] == Progress(1010, 1010, "bytes", "done")
+    assert engine.keys == [None]
+
+
+@pytest.mark.parametrize(
+    ("here", "key", "way"),
+    [
+        (replace(IMAGE, repo_digests=(f"nvcr.io/nvidia/tensorflow@{OTHER}",)), None, BY_ENGINE),
+        (None, KEY, BY_ENGINE),
+        (None, None, pull.Way()),
+    ],
+    ids=["an older one is here", "it may want the key", "it may be a large one"],
+)
+def test_it_waits_where_the_answer_decides(here: ImageInfo | None, key: Secret | None, way: pull.Way) -> None:
+    engine = Engine(here=here)
+    asked: list[bool] = []
+
+    class Asked(Registry):
+        def manifest(self, reference: ImageReference, key: Secret | None, arch: str) -> Manifest:
+            asked.append(engine.begun.wait(0.2))
+            return super().manifest(reference, key, arch)
+
+    assert not pull.run(host(engine, Asked()), NAME, key, way=way).already
+    assert asked == [False]
+
+
+def test_an_engine_that_was_faster_than_the_registry_has_not_had_it_before() -> None:
+    engine = Engine()
+
+    class Last(Registry):
+        def manifest(self, reference: ImageReference, key: Secret | None, arch: str) -> Manifest:
+            assert engine.over.wait(10)
+            return super().manifest(reference, key, arch)
+
+    assert not pull.run(host(engine, Last()), NAME, None, way=BY_ENGINE).already
+
+
+@pytest.mark.parametrize("problem", [Problem.TAG_MISSING, Problem.KEY_WANTED, Problem.REGISTRY_UNTRUSTED])
+def test_what_the_registry_says_against_it_stops_the_engine(problem: Problem) -> None:
+    stopped = threading.Event()
+    engine = Engine([(*WHOLE[:3], lambda: patiently(stopped), *WHOLE[3:])])
+    engine.on_stop = stopped.set
+    assert failure(host(engine, Slow(engine, problem)), way=BY_ENGINE).kind is problem
+    assert stopped.wait(5)
+    assert engine.over.wait(5)
+    assert engine.here is None
+
+
+def test_whoever_stops_it_stops_the_engine() -> None:
+    cancel, stopped = Cancel(), threading.Event()
+    engine = Engine([(*WHOLE[:3], cancel.set, lambda: patiently(stopped), *WHOLE[3:])])
+    engine.on_stop = stopped.set
+    with pytest.raises(Trouble) as caught:
+        pull.run(host(engine), NAME, None, cancel=cancel, way=BY_ENGINE)
+    assert caught.value.kind is Problem.CANCELLED
+    assert stopped.wait(5)
+    assert engine.over.wait(5)
+    assert engine.here is None
+
+
+def test_a_listener_that_fails_stops_the_engine() -> None:
+    stopped = threading.Event()
+    engine = Engine([(*WHOLE[:3], lambda: patiently(stopped), *WHOLE[3:])])
+    engine.on_stop = stopped.set
+
+    def listen(event: object) -> None:
+        if isinstance(event, Progress):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        pull.run(host(engine), NAME, None, listen, way=BY_ENGINE)
+    assert stopped.wait(5)
+    assert engine.over.wait(5)
+    assert engine.here is None
 
 
 # --- the clock ---

@@ -9,11 +9,11 @@ import pytest
 
 from wizard.demo import machine, spec
 from wizard.host.ports import Host
-from wizard.model.container import LABEL
+from wizard.model.container import LABEL, ContainerInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
-from wizard.model.fix import Risk, RunCommand, StepState
-from wizard.model.machine import ContainerInfo
+from wizard.model.fix import Risk, RunCommand
+from wizard.model.step import StepState
 from wizard.services import checkup, own_containers, repairs
 from wizard.services.fixes import remove_own_container
 

@@ -10,11 +10,13 @@ import pytest
 from tests.services.checks.machines import Instead, trouble
 from wizard.demo import machine
 from wizard.host.ports import Host
+from wizard.model.engine import DaemonProcess, EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Finished, Started
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import Effect, Fix, HandOver, ReplaceFile, RunCommand, StepState
-from wizard.model.machine import CommandResult, DaemonProcess, EngineInfo, EngineKind
+from wizard.model.fix import Effect, Fix, HandOver, ReplaceFile, RunCommand
+from wizard.model.machine import CommandResult
+from wizard.model.step import StepState
 from wizard.services import repairs
 from wizard.services.fixes.register_runtime import Facts, build
 from wizard.services.repairs import proof

@@ -12,12 +12,14 @@ from tests.services.checks.machines import Instead, trouble
 from wizard.demo import machine, spec
 from wizard.host.ports import Host
 from wizard.model import receipt as receipts_model
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import Effect, Fix, RunCommand, StepState
-from wizard.model.machine import CommandResult, DaemonProcess, EngineKind
+from wizard.model.fix import Effect, Fix, RunCommand
+from wizard.model.machine import CommandResult
 from wizard.model.receipt import CommandRun, FileChange, Receipt
+from wizard.model.step import StepState
 from wizard.services import repairs
 from wizard.services.fixes import docker_service, docker_start
 

@@ -10,9 +10,9 @@ import pytest
 from tests.support.leak import canary
 from wizard.demo import machine
 from wizard.host.ports import Host
-from wizard.model.fix import StepState
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.receipt import CommandRun, FileChange, Receipt, to_bytes
+from wizard.model.step import StepState
 from wizard.services import report
 
 CONFIG = "/etc/docker/daemon.json"

@@ -14,7 +14,7 @@ from wizard.model.answers import Answers
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Progress
 from wizard.model.journey import Step
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.secret import Secret
 from wizard.services import container, finish, journey, repairs
 from wizard.services.run import StepEnded, load, run

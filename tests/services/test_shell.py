@@ -12,9 +12,9 @@ import pytest
 from wizard.demo.machine import build
 from wizard.host.ports import Engine, ExecSession, Host
 from wizard.host.terminal import SystemTerminal
-from wizard.model.container import KEEP_ALIVE, LABEL, ContainerSpec
+from wizard.model.container import KEEP_ALIVE, LABEL, ContainerInfo, ContainerSpec
+from wizard.model.engine import ExecResult
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import ContainerInfo, ExecResult
 from wizard.services import shell
 
 IMAGE = "python:3.12-slim"

@@ -15,9 +15,10 @@ from tests.services.checks.machines import Instead, trouble
 from tests.services.checks.test_toolkit import STATUS, package, with_commands, with_files
 from wizard.demo import machine
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.fix import Fix, ReplaceFile, RunCommand
-from wizard.model.machine import CommandResult, EngineKind
+from wizard.model.machine import CommandResult
 from wizard.services import packages, repairs
 from wizard.services.checks.packages_sources import FOLDER
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from wizard.cli.console import Console, ask, duration, size, tag
 from wizard.host.ports import Host
-from wizard.model.container import DEFAULT_NAME
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line, Progress, Stalled, Started
 from wizard.model.finding import Evidence
-from wizard.model.fix import StepState
 from wizard.model.i18n import _
 from wizard.model.machine import RootAccess
+from wizard.model.step import StepState
 
 FINE, PROBLEMS, USAGE, PERSON, FAILED, NETWORK = range(6)
 """Exit codes, by the command-line contract."""
@@ -38,6 +37,7 @@ class Call:
 
 def container_name(call: Call) -> str:
     """The container that is meant: the one that is named, or that of the last walk through the wizard."""
+    from wizard.model.container import DEFAULT_NAME
     from wizard.services import journey
 
     before = journey.load(call.host)

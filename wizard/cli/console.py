@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from wizard.model.finding import Evidence, Status
-from wizard.model.fix import StepState
 from wizard.model.i18n import _
+from wizard.model.step import StepState
 
 if TYPE_CHECKING:
     from wizard.model.machine import HostInfo

@@ -9,9 +9,10 @@ from typing import Any
 from wizard.cli.call import FAILED, FINE, PERSON, PROBLEMS, Call, Narrator, agreed, become_root
 from wizard.cli.console import Console, tag
 from wizard.model.errors import Problem, Trouble, exit_code
-from wizard.model.fix import Effect, Fix, Risk, StepState
+from wizard.model.fix import Effect, Fix, Risk
 from wizard.model.i18n import _
 from wizard.model.receipt import Receipt
+from wizard.model.step import StepState
 from wizard.services import checkup, repairs, words
 
 _CODES = {StepState.DECLINED: PERSON, StepState.NOT_VERIFIED: PERSON, StepState.FAILED: FAILED}

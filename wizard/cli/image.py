@@ -11,8 +11,8 @@ from wizard.cli.call import FINE, PROBLEMS, Call, Narrator, container_name
 from wizard.cli.console import Console, tag
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
+from wizard.model.gpu import Gpu, GpuReading, GpuReport
 from wizard.model.i18n import _
-from wizard.model.machine import Gpu, GpuReading, GpuReport
 from wizard.services import account, image, image_fit, smoke
 from wizard.services.image_fit import Verdict
 

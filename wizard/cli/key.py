@@ -11,7 +11,7 @@ from wizard.model import ngc_key
 from wizard.model.errors import Problem, Trouble, exit_code
 from wizard.model.finding import Status
 from wizard.model.i18n import _
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
 from wizard.services import account
 
 

@@ -18,12 +18,12 @@ from wizard.model.beside import Beside
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Progress
 from wizard.model.finding import Status
-from wizard.model.fix import StepState
 from wizard.model.i18n import _, ngettext
 from wizard.model.image import ImageReference
 from wizard.model.journal import Began
 from wizard.model.progress import PullPlan
 from wizard.model.secret import Secret
+from wizard.model.step import StepState
 from wizard.services import background
 from wizard.services.pull import REFUSED, Pulled, Way
 

@@ -12,9 +12,9 @@ from wizard.model.answers import Answers
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Progress
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import StepState
 from wizard.model.i18n import N_, _
 from wizard.model.journey import TITLES, Step
+from wizard.model.step import StepState
 from wizard.model.training import events
 from wizard.services import run as service
 

@@ -12,11 +12,12 @@ from typing import Any
 from wizard.cli.call import FINE, Call, Narrator, container_name
 from wizard.cli.console import Console, duration, tag
 from wizard.host.ports import Host
+from wizard.model.container import ContainerInfo
 from wizard.model.errors import Trouble
 from wizard.model.event import Progress
 from wizard.model.finding import Status
+from wizard.model.gpu import GpuReading
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo, GpuReading
 from wizard.model.training import events
 from wizard.model.training.plan import DEFAULT_CONFIG, Standing
 from wizard.services import train

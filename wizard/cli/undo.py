@@ -8,9 +8,9 @@ from wizard.cli.call import FAILED, FINE, PERSON, Call, Narrator, agreed, become
 from wizard.cli.console import tag
 from wizard.cli.fix import show_receipt
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import StepState
 from wizard.model.i18n import _
 from wizard.model.receipt import Receipt
+from wizard.model.step import StepState
 from wizard.services import repairs
 
 

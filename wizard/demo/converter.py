@@ -18,8 +18,9 @@ from typing import Any
 
 from wizard.demo.files import ROOT, Node, Tree
 from wizard.demo.shell import Console
+from wizard.model.container import Mount
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Mount, PathKind
+from wizard.model.machine import PathKind
 
 _ROWS = 40
 """rows of a list that nobody gave texts for"""

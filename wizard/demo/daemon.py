@@ -15,8 +15,9 @@ from typing import Any
 from wizard.demo.files import ROOT, Tree
 from wizard.demo.spec import Docker
 from wizard.model import daemon_json, daemon_rules, systemd_unit
+from wizard.model.container import ContainerInfo
+from wizard.model.engine import DaemonProcess, ImageInfo
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import ContainerInfo, DaemonProcess, ImageInfo
 from wizard.model.systemd_unit import FOLDERS, Unit, UnitFile
 
 _HOOK = "/usr/bin/nvidia-container-runtime-hook"

@@ -21,23 +21,13 @@ from wizard.demo.registry import SimRegistry
 from wizard.demo.shell import Captured, Exit, Interpreter, ToySession, missing
 from wizard.demo.spec import Answer, Spec
 from wizard.demo.training import SimJobs
-from wizard.model.container import KEEP_ALIVE, READY, SMOKE, SMOKE_MARK, ContainerSpec, check_name
+from wizard.model.container import KEEP_ALIVE, READY, SMOKE, SMOKE_MARK, ContainerInfo, ContainerSpec, check_name
+from wizard.model.disk_usage import DiskUsage, StoredContainer, StoredImage
+from wizard.model.engine import DaemonProcess, Endpoint, EngineInfo, EngineKind, ExecResult, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
-from wizard.model.machine import (
-    ContainerInfo,
-    DaemonProcess,
-    DiskUsage,
-    Endpoint,
-    EngineInfo,
-    EngineKind,
-    ExecResult,
-    ImageInfo,
-    StoredContainer,
-    StoredImage,
-    go_arch,
-)
+from wizard.model.machine import go_arch
 from wizard.model.proxy import Proxies
 from wizard.model.secret import Secret, redact
 

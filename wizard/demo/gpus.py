@@ -8,7 +8,7 @@ from typing import Any
 
 from wizard.demo.spec import Spec
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Gpu, GpuReading, GpuReport
+from wizard.model.gpu import Gpu, GpuReading, GpuReport
 
 _IDLE = (0, 0.03, 38)
 _BUSY = (97, 0.86, 71)

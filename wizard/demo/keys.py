@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
 from wizard.model.secret import Secret
 
 USABLE = "usable"

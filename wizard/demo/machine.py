@@ -19,10 +19,10 @@ from wizard.demo.store import SimStore
 from wizard.demo.terminal import SimTerminal
 from wizard.host.ports import Host
 from wizard.host.terminal import SystemTerminal
-from wizard.model.container import DATA_TARGET
+from wizard.model.container import DATA_TARGET, ContainerInfo, Mount
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
-from wizard.model.machine import ContainerInfo, HostInfo, Mount, RootAccess, go_arch
+from wizard.model.machine import HostInfo, RootAccess, go_arch
 from wizard.model.proxy import of_environment
 from wizard.model.secret import Secret
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from wizard.demo.blobs import SimBlobs
 from wizard.demo.spec import Network, Repository
 from wizard.model import ngc_key
+from wizard.model.engine import ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.image import Document, ImageReference, Layer, Manifest
-from wizard.model.machine import ImageInfo, KeyFacts, Reached
+from wizard.model.key_store import KeyFacts
+from wizard.model.machine import Reached
 from wizard.model.proxy import Proxies, address
 from wizard.model.secret import Secret
 

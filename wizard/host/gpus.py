@@ -8,8 +8,8 @@ from typing import Any
 
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
+from wizard.model.gpu import Gpu, GpuReading, GpuReport, MigInstance
 from wizard.model.i18n import N_, _
-from wizard.model.machine import Gpu, GpuReading, GpuReport, MigInstance
 
 # NVML's return codes, a fixed part of its interface (nvml.h). They are written out, because older releases of the
 # library do not name all of them.

@@ -21,7 +21,7 @@ from wizard.host.pass_store import PassStore
 from wizard.host.ports import Commands
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
-from wizard.model.machine import KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
 from wizard.model.secret import Secret, redact
 
 if TYPE_CHECKING:

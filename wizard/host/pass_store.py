@@ -13,7 +13,8 @@ from pathlib import Path
 from wizard.host.ports import Commands
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
-from wizard.model.machine import CommandResult, KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyPlace, KeyStoreInfo
+from wizard.model.machine import CommandResult
 from wizard.model.secret import Secret, redact
 
 NAME = "s2s-wizard/ngc"

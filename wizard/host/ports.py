@@ -9,34 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from wizard.model.container import ContainerSpec
-from wizard.model.event import Cancel
-from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import (
-    CommandResult,
-    ContainerInfo,
-    DaemonProcess,
-    DiskSpace,
-    DiskUsage,
-    Endpoint,
-    EngineInfo,
-    ExecResult,
-    FileContent,
-    GpuReading,
-    GpuReport,
-    HostInfo,
-    ImageInfo,
-    KeyFacts,
-    KeyPlace,
-    KeyStoreInfo,
-    PathInfo,
-    ProcessId,
-    Reached,
-    RootAccess,
-)
-from wizard.model.secret import Secret
+if TYPE_CHECKING:
+    from wizard.model.container import ContainerInfo, ContainerSpec
+    from wizard.model.disk_usage import DiskUsage
+    from wizard.model.engine import DaemonProcess, Endpoint, EngineInfo, ExecResult, ImageInfo
+    from wizard.model.event import Cancel
+    from wizard.model.gpu import GpuReading, GpuReport
+    from wizard.model.image import ImageReference, Manifest
+    from wizard.model.key_store import KeyFacts, KeyPlace, KeyStoreInfo
+    from wizard.model.machine import (
+        CommandResult,
+        DiskSpace,
+        FileContent,
+        HostInfo,
+        PathInfo,
+        ProcessId,
+        Reached,
+        RootAccess,
+    )
+    from wizard.model.secret import Secret
 
 
 class Commands(Protocol):

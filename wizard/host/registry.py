@@ -29,13 +29,14 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import DOCKER_HUB, Document, ImageReference, Layer, Manifest
-from wizard.model.machine import KeyFacts, Reached
+from wizard.model.machine import Reached
 from wizard.model.secret import Secret, redact
 
 if TYPE_CHECKING:
     import requests
 
     from wizard.host.blobs import HttpBlobs
+    from wizard.model.key_store import KeyFacts
 
 NGC = "nvcr.io"
 KEY_SERVICE = "https://api.ngc.nvidia.com/v3/keys/get-caller-info"
@@ -115,6 +116,8 @@ class NgcRegistry:
     def about_key(self, key: Secret) -> KeyFacts | None:
         """See ``ports.Registry``: whom to ask depends on the shape of the key."""
         import requests
+
+        from wizard.model.key_store import KeyFacts
 
         kind = ngc_key.kind(key)
         if kind == ngc_key.UNKNOWN:
@@ -530,6 +533,7 @@ def _facts(document: Mapping[str, Any]) -> KeyFacts:
     """Caller info, as NVIDIA's SDK reads it. A personal key whose owner belongs to no organisation is good for nothing:
     the SDK refuses it, too.
     """
+    from wizard.model.key_store import KeyFacts
 
     def text(value: object) -> str:
         return value if isinstance(value, str) else ""

@@ -47,10 +47,13 @@ class FolderStore:
             raise typed(error, str(place)) from error
 
     def append(self, name: str, data: bytes) -> None:
-        place = self._place(name)
+        place, mode = self._place(name), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         try:
-            self._make(place.parent)
-            handle = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                handle = os.open(place, mode)
+            except FileNotFoundError:
+                self._make(place.parent)
+                handle = os.open(place, mode | os.O_CREAT, 0o600)
             try:
                 os.write(handle, data)
             finally:

@@ -33,7 +33,7 @@ from typing import Any
 
 from wizard.model.errors import Problem, Trouble
 from wizard.model.i18n import _
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 
 FORMAT = 1
 SKIP = "skip"

@@ -1,4 +1,4 @@
-"""The container that the wizard makes."""
+"""Containers: those that the engine reports, and the one that the wizard makes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import Mount
 
 DEFAULT_NAME = "openseq2seq"
 DATA_TARGET = "/data"
@@ -35,6 +34,43 @@ GIB = 1024**3
 DEFAULT_SHM = GIB
 STACK = 67108864
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of this machine seen inside a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """A container. ``state`` is the engine's word: created, running, paused, restarting, removing, exited, dead."""
+
+    id: str
+    name: str
+    image: str
+    """the image's name at the time of creation"""
+    image_id: str
+    state: str
+    exit_code: int = 0
+    error: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    runtime: str = ""
+    auto_remove: bool = False
+    restart_policy: str = ""
+    created: str = ""
+    """when it was made, ISO 8601"""
+    address: str = ""
+    """where this machine finds the programs in it: its own address in Docker's network while it runs, the loopback
+    address of this machine where it shares its network, "" without a network"""
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
 
 
 @dataclass(frozen=True, slots=True)

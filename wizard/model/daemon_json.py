@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import DaemonProcess, EngineKind
 
 DEFAULT_PATH = "/etc/docker/daemon.json"
 RUNTIMES = "runtimes"

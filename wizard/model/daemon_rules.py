@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from wizard.model import daemon_json
 from wizard.model.daemon_json import NotPlain, Slip
 from wizard.model.daemon_keys import FLAT, KEYS, NEWEST, Key, Type, Version, flags
+from wizard.model.engine import DaemonProcess
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import DaemonProcess
 
 _FORGIVING: Version = (23, 0)
 """Since this version an empty file and a byte order mark are fine, and bytes after the end are not."""

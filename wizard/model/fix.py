@@ -99,15 +99,3 @@ class Fix:
     def needs_root(self) -> bool:
         """Whether any action has to be run as root."""
         return any(not isinstance(action, HandOver) and action.needs_root for action in (*self.actions, *self.closing))
-
-
-class StepState(str, Enum):
-    """How a step of a plan ended. ``DONE`` means that its check passed afterwards."""
-
-    PLANNED = "planned"
-    DONE = "done"
-    NOT_VERIFIED = "not-verified"
-    FAILED = "failed"
-    DECLINED = "declined"
-    UNDONE = "undone"
-    ALREADY = "already-done"

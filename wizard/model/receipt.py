@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wizard.model.fix import Effect, RunCommand, StepState
+from wizard.model.fix import Effect, RunCommand
 from wizard.model.secret import redact
+from wizard.model.step import StepState
 
 FORMAT = 2
 """2 knows commands that were begun, how a command is taken back, and what is still to come; 1 is read as well."""

@@ -27,28 +27,27 @@ def _inside_base64(text: str) -> Iterator[str]:
 # consumes what it scanned or gives up after a bounded distance, so that redaction takes linear time.
 _HEADERS = r"(?:authorization|x-registry-auth|x-registry-config)"
 _FIELDS = r"(?:auth|password|token|access_token|refresh_token|identitytoken|registrytoken|secret|api_?key)"
-_PATTERNS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"nvapi-[A-Za-z0-9_\-]{8,}",
-        # the same in base64, and the login that it is the password of
-        rf"(?:{'|'.join(dict.fromkeys(_inside_base64('nvapi-')))})[A-Za-z0-9+/_\-]{{30,}}={{0,2}}",
-        rf"{base64.b64encode(b'$oauthtoken:').decode()}[A-Za-z0-9+/_\-]+={{0,2}}",
-        r"(?<![A-Za-z0-9])[A-Za-z0-9]{84}(?![A-Za-z0-9])",
-        # headers, as a Python or JSON dictionary shows them, and as they are sent
-        rf"(?i:({_HEADERS}\"[ \t]{{0,4}}:[ \t]{{0,4}}\"))[^\"]*",
-        rf"(?i:({_HEADERS}'[ \t]{{0,4}}:[ \t]{{0,4}}'))[^']*",
-        rf"(?i:({_HEADERS}[ \t]{{0,4}}[:=][ \t]{{0,4}}))[^\r\n]+",
-        r"(?i:((?:bearer|basic) ))[A-Za-z0-9._~+/\-]{16,}=*",
-        # fields of Docker's config.json, of token answers and of NGC's configuration; quotes may be escaped
-        rf"(?i:(\"{_FIELDS}\\?\"[ \t]{{0,4}}:[ \t]{{0,4}}\\?\"))[^\"\\]*",
-        rf"(?i:('{_FIELDS}'[ \t]{{0,4}}:[ \t]{{0,4}}'))[^']*",
-        r"((?:API_KEY|APP_KEY|TOKEN|PASSWORD|SECRET)[ \t]?=[ \t]?)[^\s]+",
-        # user:password@ in an address
-        r"(://[^/@\s:]{0,256}:)[^/@\s]+(?=@)",
-        r"(\$oauthtoken:)\S+",
-    )
+_PATTERNS = (
+    r"nvapi-[A-Za-z0-9_\-]{8,}",
+    # the same in base64, and the login that it is the password of
+    rf"(?:{'|'.join(dict.fromkeys(_inside_base64('nvapi-')))})[A-Za-z0-9+/_\-]{{30,}}={{0,2}}",
+    rf"{base64.b64encode(b'$oauthtoken:').decode()}[A-Za-z0-9+/_\-]+={{0,2}}",
+    r"(?<![A-Za-z0-9])[A-Za-z0-9]{84}(?![A-Za-z0-9])",
+    # headers, as a Python or JSON dictionary shows them, and as they are sent
+    rf"(?i:({_HEADERS}\"[ \t]{{0,4}}:[ \t]{{0,4}}\"))[^\"]*",
+    rf"(?i:({_HEADERS}'[ \t]{{0,4}}:[ \t]{{0,4}}'))[^']*",
+    rf"(?i:({_HEADERS}[ \t]{{0,4}}[:=][ \t]{{0,4}}))[^\r\n]+",
+    r"(?i:((?:bearer|basic) ))[A-Za-z0-9._~+/\-]{16,}=*",
+    # fields of Docker's config.json, of token answers and of NGC's configuration; quotes may be escaped
+    rf"(?i:(\"{_FIELDS}\\?\"[ \t]{{0,4}}:[ \t]{{0,4}}\\?\"))[^\"\\]*",
+    rf"(?i:('{_FIELDS}'[ \t]{{0,4}}:[ \t]{{0,4}}'))[^']*",
+    r"((?:API_KEY|APP_KEY|TOKEN|PASSWORD|SECRET)[ \t]?=[ \t]?)[^\s]+",
+    # user:password@ in an address
+    r"(://[^/@\s:]{0,256}:)[^/@\s]+(?=@)",
+    r"(\$oauthtoken:)\S+",
 )
+_ANY_PATTERN = re.compile("|".join(_PATTERNS))
+"""Most texts hold nothing of the kind, and one look tells."""
 _ENCODED_FROM = 12
 """Shorter secrets are looked for only as they are, and only where they are named: they would be found by chance."""
 _PIECE = 8
@@ -118,8 +117,9 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     # The longest first: one secret may be a part of another.
     for form in sorted({form for secret in known for form in forms(secret)}, key=len, reverse=True):
         text = text.replace(form, MASK)
-    for pattern in _PATTERNS:
-        text = pattern.sub(_masked, text)
+    if _ANY_PATTERN.search(text):
+        for pattern in _PATTERNS:
+            text = re.sub(pattern, _masked, text)
     # The pieces last: all keys begin alike, and a pattern knows a strange one by its beginning.
     return _without_pieces(text, frozenset().union(*map(_pieces, known)))
 

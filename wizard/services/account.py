@@ -16,7 +16,7 @@ from wizard.model.errors import NETWORK, Problem, Trouble
 from wizard.model.finding import Link
 from wizard.model.i18n import N_, _
 from wizard.model.image import ImageReference
-from wizard.model.machine import KeyFacts, KeyPlace, KeyStoreInfo
+from wizard.model.key_store import KeyFacts, KeyPlace, KeyStoreInfo
 from wizard.model.secret import Secret
 from wizard.services import words
 from wizard.services.words import Explained

@@ -17,12 +17,12 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.model import engine_text, image_archive
+from wizard.model.engine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import Document, ImageReference
-from wizard.model.machine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.progress import PullPlan, TransferProgress
 from wizard.services.download import REASONS, check_room
 from wizard.services.pull import Loading, Pulled, Room, Telling, compared, said

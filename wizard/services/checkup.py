@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from wizard.host.ports import Host
+from wizard.model.engine import Endpoint, EngineInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, ignore
 from wizard.model.finding import Evidence, Finding, Status
+from wizard.model.gpu import GpuReport
 from wizard.model.i18n import _
-from wizard.model.machine import Endpoint, EngineInfo, GpuReport
 from wizard.model.secret import redact
 from wizard.services.checks import ALL
 from wizard.services.checks.check import Check

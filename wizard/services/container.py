@@ -23,15 +23,17 @@ from wizard.model.container import (
     LABEL_GPUS,
     LABEL_IMAGE,
     READY,
+    ContainerInfo,
     ContainerSpec,
+    Mount,
     Workspace,
     check_name,
 )
+from wizard.model.engine import EngineInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Emit, Finished, Line, Started, ignore
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo, EngineInfo, Mount
 from wizard.services.workspace import prepare
 
 RUNTIME = "nvidia"

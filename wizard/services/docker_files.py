@@ -12,8 +12,9 @@ from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_rules, json_repair, systemd_unit
 from wizard.model import receipt as receipts
 from wizard.model.daemon_keys import Version
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
-from wizard.model.machine import DaemonProcess, EngineKind, FileContent, PathKind, RootAccess
+from wizard.model.machine import FileContent, PathKind, RootAccess
 from wizard.model.systemd_unit import Unit
 
 SERVICE = "docker.service"

@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 
 from wizard.host.ports import BlobSource, CachedBlob, Host
 from wizard.model import engine_text, image_archive
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
 from wizard.model.image import LABEL_UNFINISHED, UNFINISHED, ImageReference, Manifest
-from wizard.model.machine import DiskSpace, EngineInfo, EngineKind
+from wizard.model.machine import DiskSpace
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
 from wizard.services import image_places

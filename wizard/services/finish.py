@@ -11,11 +11,11 @@ from wizard.host.ports import Host
 from wizard.model.answers import KEYS, SKIP, Answers, to_table
 from wizard.model.container import DEFAULT_NAME, GIB, GpuChoice, Workspace
 from wizard.model.errors import Problem, Trouble
-from wizard.model.fix import StepState
 from wizard.model.i18n import _
 from wizard.model.journey import Journey, Step
-from wizard.model.machine import KeyPlace
+from wizard.model.key_store import KeyPlace
 from wizard.model.receipt import CommandRun, FileChange, Receipt
+from wizard.model.step import StepState
 from wizard.services import container, repairs
 
 PROGRAM = "s2s-wizard"

@@ -8,9 +8,9 @@ from typing import Any
 from wizard.host.ports import Host
 from wizard.knowledge.images import Capability, Family, Images, KnownImage, Version, load, version
 from wizard.model.errors import Trouble
+from wizard.model.gpu import Gpu, GpuReport
 from wizard.model.i18n import N_, _, ngettext
 from wizard.model.image import Confidence
-from wizard.model.machine import Gpu, GpuReport
 
 _NEWEST_DRIVER: Version = (9999,)
 _OPENSEQ2SEQ_NEEDS: Version = (1, 10)

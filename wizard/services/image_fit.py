@@ -18,9 +18,9 @@ from typing import Any
 from wizard.host.ports import Host
 from wizard.knowledge.images import Capability, Images, KnownImage, Version, load, version
 from wizard.model.errors import UNREACHABLE, Trouble
+from wizard.model.gpu import Gpu, GpuReport
 from wizard.model.i18n import _
 from wizard.model.image import Confidence, ImageReference, ImageSettings
-from wizard.model.machine import Gpu, GpuReport
 from wizard.model.secret import Secret
 
 _LARGEST = 4 * 2**20

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.model.errors import Trouble
-from wizard.model.machine import EngineInfo, EngineKind, PathKind
+from wizard.model.machine import PathKind
 
 USUAL = "/var/lib/docker"
 """Docker's own folder, where nobody chose another."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from wizard.host.ports import Host
-from wizard.model.container import LABEL
+from wizard.model.container import LABEL, ContainerInfo
 from wizard.model.engine_text import of_container
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.services.container import NEVER_RAN, NOT_ITS_FAULT
 
 FIX = "remove-own-container"

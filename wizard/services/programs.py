@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Trouble
-from wizard.model.machine import EngineKind, PathKind
+from wizard.model.machine import PathKind
 
 LOCAL = (EngineKind.ENGINE, EngineKind.ROOTLESS)
 """Kinds of Docker whose programs are those of this machine."""

@@ -1,25 +1,28 @@
 """Fetches an image through the engine, with honest progress.
 
-The registry is asked first, because only its manifest tells how much there is to fetch and what has to come out.
+The registry is asked, too, because only its manifest tells how much there is to fetch and what has to come out.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from wizard.host.ports import Host
 from wizard.model import engine_text
 from wizard.model.beside import Beside, regularly
+from wizard.model.engine import EngineInfo, EngineKind, ImageInfo
 from wizard.model.errors import UNREACHABLE, Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line, Stalled, Started, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
 from wizard.model.image import ImageReference, Manifest
-from wizard.model.machine import EngineInfo, EngineKind, ImageInfo, go_arch
+from wizard.model.machine import go_arch
 from wizard.model.progress import PullPlan, PullProgress, TransferProgress, Wait
 from wizard.model.secret import Secret
 
@@ -148,35 +151,36 @@ def run(
         info = host.engine.info()
         emit(Started(_("Reading {path}").format(path=way.file)))
         return archive.run(host, reference, way.file, info, emit, cancel, clock=clock, stall_after=stall_after)
-    info, manifest, why = _asked(
-        host, reference, key, lambda: emit(Started(_("Asking the registry about {image}").format(image=image)))
-    )
-    cancel.check()
-    if way.mirror:
-        manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, emit), None
-    here = host.engine.image(image)
-    if here is not None and (manifest is None or here.is_one_of(*manifest.digests)):
-        return _already(image, here, manifest, emit)
-    if manifest is not None and _suits(host, manifest, info, way, emit):
-        from wizard.services import download
+    with _begun(host, reference, key, way, cancel) as begun:
+        info, manifest, why = _asked(
+            host, reference, key, lambda: emit(Started(_("Asking the registry about {image}").format(image=image)))
+        )
+        cancel.check()
+        if way.mirror:
+            manifest, why = _mirrored(host, reference, way.mirror, manifest, why, info, emit), None
+        here = None if begun else host.engine.image(image)
+        if here is not None and (manifest is None or here.is_one_of(*manifest.digests)):
+            return _already(image, here, manifest, emit)
+        if manifest is not None and _suits(host, manifest, info, way, emit):
+            from wizard.services import download
 
-        return download.run(
-            host, reference, manifest, None if manifest.anonymous else key, info, emit, cancel,
-            way=way, clock=clock, stall_after=stall_after,
-        )  # fmt: skip
-    if why is not None:
-        emit(Line(_("{reason} So the size is not known before; Docker tries it now.").format(reason=said(why))))
-    emit(_plan(manifest, here=False))
-    progress = PullProgress(manifest.layers, manifest.config_size) if manifest else PullProgress()
-    telling = Telling(progress, emit, clock, stall_after, _REASONS)
-    _stream(host, reference, _keys(host, reference, key, manifest, why), telling, cancel, info)
-    arrived = host.engine.image(image)
-    digest = manifest.digest if manifest else progress.digest
-    arrived = compared(image, arrived, *(manifest.digests if manifest else (digest,)))
-    progress.finish()
-    telling.tell()
-    emit(Finished(_("{image} is here.").format(image=image)))
-    return Pulled(image, arrived.id, digest, already=False)
+            return download.run(
+                host, reference, manifest, None if manifest.anonymous else key, info, emit, cancel,
+                way=way, clock=clock, stall_after=stall_after,
+            )  # fmt: skip
+        if why is not None:
+            emit(Line(_("{reason} So the size is not known before; Docker tries it now.").format(reason=said(why))))
+        emit(_plan(manifest, here=False))
+        progress = PullProgress(manifest.layers, manifest.config_size) if manifest else PullProgress()
+        telling = Telling(progress, emit, clock, stall_after, _REASONS)
+        _stream(host, reference, _keys(host, reference, key, manifest, why), telling, cancel, info, begun)
+        arrived = host.engine.image(image)
+        digest = manifest.digest if manifest else progress.digest
+        arrived = compared(image, arrived, *(manifest.digests if manifest else (digest,)))
+        progress.finish()
+        telling.tell()
+        emit(Finished(_("{image} is here.").format(image=image)))
+        return Pulled(image, arrived.id, digest, already=False)
 
 
 def preview(host: Host, text: str, key: Secret | None, way: Way | None = None) -> Preview:
@@ -212,8 +216,6 @@ def preview(host: Host, text: str, key: Secret | None, way: Way | None = None) -
 
 def _suits(host: Host, manifest: Manifest, info: EngineInfo, way: Way, emit: Emit) -> bool:
     """Whether this program downloads the image itself, as was asked or because it is large and there is room."""
-    from wizard.services import download
-
     if manifest.reference.digest or not manifest.documents:
         # An archive cannot give an image the name that a digest is.
         if way.via == "download" or way.mirror:
@@ -223,6 +225,8 @@ def _suits(host: Host, manifest: Manifest, info: EngineInfo, way: Way, emit: Emi
         return way.via != "engine"
     if info.kind in (EngineKind.REMOTE, EngineKind.PODMAN) or manifest.download_size < LARGE:
         return False
+    from wizard.services import download
+
     stock = download.stock(host, manifest, None, info, look=False)
     rooms = download.rooms(host, info, manifest.download_size, stock.in_cache, download=True)
     return all(room.free is None or room.free >= room.needed for room in rooms)
@@ -279,6 +283,54 @@ def _ask(
         return None, trouble
 
 
+@contextmanager
+def _begun(
+    host: Host, reference: ImageReference, key: Secret | None, way: Way, cancel: Cancel
+) -> Iterator[_Begun | None]:
+    """The engine's pull, where it is certain from the start that there will be one; it ends with the block.
+
+    Not with a key: whether the registry wants it is known only from its answer.
+    """
+    chosen = way.via == "engine" and not way.mirror and key is None
+    if not chosen or host.engine.image(str(reference)) is not None:
+        yield None
+        return
+    begun = _Begun(host, reference, cancel)
+    try:
+        yield begun
+    finally:
+        begun.stop()
+
+
+class _Begun:
+    """A pull without a key that the engine has begun while the registry is asked. Its messages wait to be read, once;
+    then it raises what ended it.
+    """
+
+    def __init__(self, host: Host, reference: ImageReference, cancel: Cancel) -> None:
+        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._cancel = Cancel()
+        cancel.on_set(self._cancel.set)
+        self._work = Beside(lambda: self._run(host, reference), "pull-begun")
+
+    def _run(self, host: Host, reference: ImageReference) -> None:
+        try:
+            for message in host.engine.pull(reference, None, self._cancel):
+                self._messages.put(message)
+        finally:
+            self._messages.put(None)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while (message := self._messages.get()) is not None:
+            yield message
+        self._work.result()
+
+    def stop(self) -> None:
+        """Ends it, if it has not ended yet."""
+        if not self._work.is_over:
+            self._cancel.set()
+
+
 def _already(image: str, here: ImageInfo, manifest: Manifest | None, emit: Emit) -> Pulled:
     if manifest is None:
         emit(Line(_("The registry cannot be reached, so it is not known whether there is a newer one.")))
@@ -313,12 +365,15 @@ def _stream(
     telling: Telling,
     cancel: Cancel,
     info: EngineInfo,
+    begun: _Begun | None,
 ) -> None:
     """Runs the engine's pull to its end. Raises what it says went wrong, before the stream and in it."""
     for number, key in enumerate(keys, start=1):
+        messages: Iterable[dict[str, Any]]
+        messages = host.engine.pull(reference, key, cancel) if begun is None else begun
         try:
             with telling.watched():
-                for message in host.engine.pull(reference, key, cancel):
+                for message in messages:
                     telling.hear(message)
             cancel.check()
             error = telling.progress.error

@@ -17,12 +17,12 @@ from wizard.model.container import Workspace
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, ignore
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import StepState
 from wizard.model.i18n import _
 from wizard.model.image import ImageReference
 from wizard.model.journey import Journey, Step
 from wizard.model.receipt import Receipt
 from wizard.model.secret import Secret
+from wizard.model.step import StepState
 from wizard.services import account, background, checkup, container, image, journey, repairs, words, workspace
 from wizard.services.checks.network_registry import HOST as REGISTRY
 

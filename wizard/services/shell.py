@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass, replace
 
 from wizard.host.ports import Host
-from wizard.model.container import LABEL, check_name
+from wizard.model.container import LABEL, ContainerInfo, check_name
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.services import container
 
 SHELLS = ("bash", "sh")

@@ -10,9 +10,11 @@ import pytest
 from tests.services.checks.machines import Instead, find, trouble, with_engine
 from wizard.demo import machine
 from wizard.host.ports import Host
+from wizard.model.disk_usage import DiskUsage, StoredImage
+from wizard.model.engine import ImageInfo
 from wizard.model.errors import Problem
 from wizard.model.finding import Finding, Status
-from wizard.model.machine import DiskSpace, DiskUsage, ImageInfo, StoredImage
+from wizard.model.machine import DiskSpace
 
 GB = 1_000_000_000
 OURS = ImageInfo("sha256:1", ("nvcr.io/nvidia/tensorflow:20.11-tf1-py3",), (), 1)

@@ -19,9 +19,10 @@ from wizard.demo import machine, spec
 from wizard.demo.machine import assemble
 from wizard.host import real
 from wizard.host.ports import Host
+from wizard.model.engine import Endpoint, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Finding, Status
-from wizard.model.machine import CommandResult, DiskSpace, Endpoint, EngineKind, FileContent
+from wizard.model.machine import CommandResult, DiskSpace, FileContent
 from wizard.services import checkup
 
 CONFIG = "/etc/docker/daemon.json"

@@ -8,9 +8,11 @@ import pytest
 
 from tests.services.checks.machines import Instead, find, trouble, with_engine
 from wizard.demo import machine
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem
 from wizard.model.finding import Status
-from wizard.model.machine import DiskSpace, EngineKind, Gpu, GpuReport
+from wizard.model.gpu import Gpu, GpuReport
+from wizard.model.machine import DiskSpace
 
 GB = 1_000_000_000
 

@@ -12,7 +12,7 @@ from wizard.demo import machine, spec
 from wizard.host.ports import Host
 from wizard.model.errors import Problem
 from wizard.model.finding import Finding, Status
-from wizard.model.machine import GpuReport
+from wizard.model.gpu import GpuReport
 from wizard.services import checkup
 from wizard.services.checks import graphics
 

@@ -12,9 +12,10 @@ import pytest
 from tests.services.checks.machines import Instead, find, trouble
 from wizard.demo import machine, spec
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Status
-from wizard.model.machine import EngineKind, ImageInfo, Reached
+from wizard.model.machine import Reached
 from wizard.services import checkup
 
 PROXY = "http://mei:swordfish@proxy.example.com:3128"

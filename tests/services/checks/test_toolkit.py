@@ -12,9 +12,10 @@ import pytest
 from tests.services.checks.machines import Instead, find, trouble, with_engine
 from wizard.demo import machine
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Finding, Status
-from wizard.model.machine import CommandResult, EngineKind, FileContent, PathInfo, PathKind
+from wizard.model.machine import CommandResult, FileContent, PathInfo, PathKind
 from wizard.services.checks import packages_sources, runtime_toolkit, toolkit_config, toolkit_hook
 
 STATUS = "/var/lib/dpkg/status"

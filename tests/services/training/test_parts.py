@@ -15,7 +15,7 @@ from tests.services.training.conftest import MINI, NAME, Bench
 from wizard.model.container_job import Job, from_text, process, to_text
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Line
-from wizard.model.machine import GpuReading
+from wizard.model.gpu import GpuReading
 from wizard.model.training.events import Silence, Step
 from wizard.model.training.plan import Standing
 from wizard.services.training import code, dependencies, inside, job, place, preflight, training_run

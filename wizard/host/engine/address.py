@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from wizard.model.engine import Endpoint
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
-from wizard.model.machine import (
-    Endpoint,
-)
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 _CONNECT_SECONDS = 5.0

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wizard.model.container import ContainerSpec
-from wizard.model.machine import (
-    ContainerInfo,
-    DiskUsage,
-    Endpoint,
-    EngineInfo,
-    EngineKind,
-    Mount,
-    StoredContainer,
-    StoredImage,
-)
+from wizard.model.engine import Endpoint, EngineInfo, EngineKind
+
+if TYPE_CHECKING:
+    from wizard.model.container import ContainerInfo, ContainerSpec
+    from wizard.model.disk_usage import DiskUsage
 
 
 def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoint) -> EngineInfo:
@@ -62,6 +56,8 @@ def _kind(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoin
 
 def disk_usage(raw: Mapping[str, Any]) -> DiskUsage:
     """The answer of ``GET /system/df``. A number of containers that the engine did not count (-1) is taken for some."""
+    from wizard.model.disk_usage import DiskUsage, StoredContainer, StoredImage
+
     return DiskUsage(
         images=tuple(
             StoredImage(
@@ -90,6 +86,8 @@ def disk_usage(raw: Mapping[str, Any]) -> DiskUsage:
 
 
 def container_info(raw: Mapping[str, Any]) -> ContainerInfo:
+    from wizard.model.container import ContainerInfo, Mount
+
     state, config, host = raw.get("State") or {}, raw.get("Config") or {}, raw.get("HostConfig") or {}
     return ContainerInfo(
         id=raw["Id"],

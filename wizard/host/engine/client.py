@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from wizard.host.engine.address import connected, resolve, tls_of
@@ -27,20 +27,15 @@ from wizard.host.engine.posted import Posted
 from wizard.host.engine.process import argv_of, unit_of
 from wizard.host.engine.session import ExecConnection, exactly
 from wizard.host.ports import Commands, ExecSession
-from wizard.model.container import ContainerSpec
+from wizard.model.engine import DaemonProcess, Endpoint, EngineInfo, ExecResult, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel
 from wizard.model.image import ImageReference
-from wizard.model.machine import (
-    ContainerInfo,
-    DaemonProcess,
-    DiskUsage,
-    Endpoint,
-    EngineInfo,
-    ExecResult,
-    ImageInfo,
-)
 from wizard.model.secret import Secret
+
+if TYPE_CHECKING:
+    from wizard.model.container import ContainerInfo, ContainerSpec
+    from wizard.model.disk_usage import DiskUsage
 
 PROBE_SECONDS = 5.0
 _CHANGE_SECONDS = 120.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.model import daemon_json
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineInfo, EngineKind
 from wizard.services.checks.check import PROBE, Check
 
 FIX = "generate-cdi"

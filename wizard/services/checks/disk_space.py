@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from wizard.host.ports import Host
+from wizard.model.disk_usage import DiskUsage
+from wizard.model.engine import EngineInfo
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import DiskSpace, DiskUsage, EngineInfo
+from wizard.model.machine import DiskSpace
 from wizard.services import image_places
 from wizard.services.checks.check import PROBE, Check, gigabytes
 from wizard.services.checks.network_registry import has_image

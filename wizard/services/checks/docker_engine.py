@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineKind, PathKind
+from wizard.model.machine import PathKind
 from wizard.services.checks.check import PROBE, Check
 
 _GPUS_SINCE = (19, 3)

@@ -7,10 +7,11 @@ import re
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
 from wizard.model.daemon_json import DEFAULT_PATH
+from wizard.model.engine import Endpoint
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import Endpoint, PathKind, RootAccess
+from wizard.model.machine import PathKind, RootAccess
 from wizard.services import docker_files
 from wizard.services.checks.check import PROBE, Check
 from wizard.services.docker_files import SERVICE

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_keys, systemd_unit
 from wizard.model.daemon_json import RUNTIMES
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineKind
 from wizard.model.systemd_unit import EXEC_START, Unit
 from wizard.services import docker_files
 from wizard.services.checks.check import PROBE, Check

@@ -16,11 +16,12 @@ from datetime import datetime, timedelta, timezone
 from wizard import __version__
 from wizard.host.ports import Host
 from wizard.model.container import ContainerSpec, Workspace
+from wizard.model.engine import EngineInfo, ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
 from wizard.model.image import LABEL_UNFINISHED
-from wizard.model.machine import EngineInfo, ImageInfo, PathKind
+from wizard.model.machine import PathKind
 from wizard.services import container
 from wizard.services.checks.check import Check
 

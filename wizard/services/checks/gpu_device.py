@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wizard.host.ports import Host
 from wizard.model.finding import Evidence, Finding, Status
+from wizard.model.gpu import Gpu, GpuReport
 from wizard.model.i18n import N_, _, ngettext
-from wizard.model.machine import Gpu, GpuReport
 from wizard.services.checks import graphics
 from wizard.services.checks.check import Check
 

@@ -10,10 +10,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineInfo, EngineKind
 from wizard.model.proxy import Proxies, address, of_environment
 from wizard.model.secret import redact
 from wizard.services.checks.check import PROBE, Check

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineInfo, EngineKind
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineInfo, EngineKind
 from wizard.services import programs
 from wizard.services.checks.check import PROBE, Check
 from wizard.services.programs import Flaw

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from wizard.host.ports import Host
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Link, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineKind, PathKind
+from wizard.model.machine import PathKind
 from wizard.services.checks.check import Check
 from wizard.services.checks.runtime_toolkit import PROGRAM
 

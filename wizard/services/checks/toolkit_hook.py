@@ -15,10 +15,11 @@ from enum import Enum
 
 from wizard.host.ports import Host
 from wizard.knowledge.toolkit import toolkit
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.i18n import N_, _
-from wizard.model.machine import DaemonProcess, EngineKind, PathKind
+from wizard.model.machine import PathKind
 from wizard.services import packages
 from wizard.services.checks.check import PROBE, Check
 

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wizard.host.ports import Host
+from wizard.model.engine import DaemonProcess, EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import RunCommand
 from wizard.model.i18n import _, ngettext
-from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind, PathKind
+from wizard.model.machine import PathKind
 
 SERVICE, SOCKET = "docker.service", "docker.socket"
 RESTART_SECONDS = 300.0

@@ -14,10 +14,10 @@ from pathlib import PurePosixPath
 from wizard.host.ports import Host
 from wizard.knowledge import daemon_errors
 from wizard.model import daemon_rules
+from wizard.model.engine import DaemonProcess, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import DaemonProcess, EngineKind
 from wizard.services import docker_files
 from wizard.services.docker_files import SERVICE, Start
 from wizard.services.fixes import docker_service

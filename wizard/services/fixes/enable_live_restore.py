@@ -12,11 +12,11 @@ from pathlib import PurePosixPath
 
 from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_rules
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence, Finding, Status
 from wizard.model.fix import Fix, ReplaceFile
 from wizard.model.i18n import N_, _
-from wizard.model.machine import EngineKind
 from wizard.services.checks.check import PROBE, Check
 from wizard.services.fixes import docker_service
 from wizard.services.fixes.register_runtime import may_write

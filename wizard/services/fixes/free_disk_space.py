@@ -7,11 +7,12 @@ uses, containers that run, and volumes (they hold data) are not even named.
 from __future__ import annotations
 
 from wizard.host.ports import Host
+from wizard.model.disk_usage import DiskUsage, StoredImage
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Fix, RunCommand
 from wizard.model.i18n import _, ngettext
-from wizard.model.machine import DiskUsage, EngineKind, StoredImage
 from wizard.services.checks import disk_space
 from wizard.services.checks.check import gigabytes
 from wizard.services.checks.network_registry import REPOSITORY

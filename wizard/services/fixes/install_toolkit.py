@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.knowledge.toolkit import Repository, repository, toolkit
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Effect, Fix, ReplaceFile, Risk, RunCommand
 from wizard.model.i18n import _
-from wizard.model.machine import EngineKind
 from wizard.services import packages
 from wizard.services.checks import packages_sources, runtime_toolkit, toolkit_hook
 from wizard.services.fixes import docker_service

@@ -16,11 +16,12 @@ from typing import Any
 
 from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_rules
+from wizard.model.engine import DaemonProcess, EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Action, Fix, ReplaceFile, RunCommand
 from wizard.model.i18n import _, ngettext
-from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind, FileContent, PathKind
+from wizard.model.machine import FileContent, PathKind
 from wizard.services import docker_files
 from wizard.services.checks import runtime_registered
 from wizard.services.checks.runtime_toolkit import PROGRAM

@@ -7,9 +7,9 @@ must not be lost to a missing runtime.
 from __future__ import annotations
 
 from wizard.host.ports import Host
+from wizard.model.container import ContainerInfo
 from wizard.model.fix import Fix, RunCommand
 from wizard.model.i18n import _, ngettext
-from wizard.model.machine import ContainerInfo
 from wizard.services.fixes.repair import Repair
 from wizard.services.own_containers import FIX, broken, told
 

@@ -14,11 +14,11 @@ from pathlib import PurePosixPath
 
 from wizard.host.ports import Host
 from wizard.model import daemon_json, daemon_rules
+from wizard.model.engine import DaemonProcess, EngineInfo, EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.fix import Fix, ReplaceFile, Risk, RunCommand
 from wizard.model.i18n import _
-from wizard.model.machine import DaemonProcess, EngineInfo, EngineKind
 from wizard.model.proxy import Proxies, address, has_password, of_environment
 from wizard.model.secret import redact
 from wizard.services.checks import network_proxy

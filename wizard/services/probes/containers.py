@@ -6,11 +6,10 @@ import re
 
 from wizard.host.ports import Host
 from wizard.model.cause import Match
-from wizard.model.container import check_name
+from wizard.model.container import ContainerInfo, check_name
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.services import own_containers
 from wizard.services.probes.probe import Proof, named
 

@@ -6,9 +6,9 @@ import re
 
 from wizard.host.ports import Host
 from wizard.model.cause import Match
+from wizard.model.engine import EngineKind
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import EngineKind
 from wizard.services.probes.probe import Proof, named
 
 _CHECKED = "nvidia"

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from wizard.host.ports import Host
 from wizard.knowledge.images import KnownImage, load, version
 from wizard.model.cause import Match
-from wizard.model.container import LABEL
+from wizard.model.container import LABEL, ContainerInfo
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.services.checks.network_registry import REPOSITORY
 from wizard.services.probes.probe import Proof
 

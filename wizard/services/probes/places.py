@@ -6,10 +6,11 @@ import re
 
 from wizard.host.ports import Host
 from wizard.model.cause import Match
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import EngineKind, PathKind
+from wizard.model.machine import PathKind
 from wizard.services import image_places
 from wizard.services.probes.probe import Proof, named
 

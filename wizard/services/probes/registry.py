@@ -12,11 +12,12 @@ import re
 
 from wizard.host.ports import Host
 from wizard.model.cause import Match
+from wizard.model.engine import EngineKind
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
 from wizard.model.image import DOCKER_HUB, ImageReference
-from wizard.model.machine import EngineKind, go_arch
+from wizard.model.machine import go_arch
 from wizard.services.probes.probe import Proof, named
 
 _HUB = ("registry-1.docker.io", "auth.docker.io", "index.docker.io", "production.cloudflare.docker.com")

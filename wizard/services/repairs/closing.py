@@ -10,9 +10,10 @@ from dataclasses import replace
 from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line, Started, ignore
-from wizard.model.fix import RunCommand, StepState
+from wizard.model.fix import RunCommand
 from wizard.model.i18n import _
 from wizard.model.receipt import CommandRun, FileChange, Receipt
+from wizard.model.step import StepState
 from wizard.services import words
 from wizard.services.fixes import docker_service, docker_start
 from wizard.services.repairs import record

@@ -7,9 +7,10 @@ import time
 from wizard.host.ports import Host
 from wizard.model.event import Cancel
 from wizard.model.finding import Finding, Status
-from wizard.model.fix import Effect, StepState
+from wizard.model.fix import Effect
 from wizard.model.i18n import _
 from wizard.model.receipt import Receipt
+from wizard.model.step import StepState
 from wizard.services import checks
 from wizard.services.checks.check import Check
 from wizard.services.checkup import run_one

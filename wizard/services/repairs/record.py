@@ -12,10 +12,11 @@ from wizard.host.ports import Host
 from wizard.model import receipt as receipts_model
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Emit, Line
-from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand, StepState
+from wizard.model.fix import Action, Fix, HandOver, ReplaceFile, RunCommand
 from wizard.model.i18n import _
 from wizard.model.machine import CommandResult
 from wizard.model.receipt import CommandRun, Done, FileChange, Receipt
+from wizard.model.step import StepState
 from wizard.services import packages, words
 
 _FOLDER = "receipts"

@@ -8,9 +8,10 @@ from wizard.host.ports import Host
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line, Started, ignore
 from wizard.model.finding import Evidence
-from wizard.model.fix import Fix, ReplaceFile, StepState
+from wizard.model.fix import Fix, ReplaceFile
 from wizard.model.i18n import _
 from wizard.model.receipt import Receipt
+from wizard.model.step import StepState
 from wizard.services.fixes.repair import Repair
 from wizard.services.repairs import record
 from wizard.services.repairs.choose import find

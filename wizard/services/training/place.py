@@ -6,10 +6,11 @@ import posixpath
 from dataclasses import dataclass
 
 from wizard.host.ports import Host
-from wizard.model.container import DATA_TARGET, LABEL_GPUS, GpuChoice
+from wizard.model.container import DATA_TARGET, LABEL_GPUS, ContainerInfo, GpuChoice
 from wizard.model.errors import Problem, Trouble
+from wizard.model.gpu import GpuReading
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo, GpuReading, PathKind
+from wizard.model.machine import PathKind
 from wizard.model.training.plan import Machine
 from wizard.services import shell
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.knowledge import configs
-from wizard.model.container import DATA_TARGET
+from wizard.model.container import DATA_TARGET, ContainerInfo
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Started, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.model.training import board
 from wizard.model.training.plan import DEFAULT_CONFIG
 from wizard.services.training import code, training_run

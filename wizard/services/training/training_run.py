@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from wizard.host.ports import Host
 from wizard.knowledge import training_failures
-from wizard.model.container import DATA_TARGET, LABEL, LABEL_GPUS
+from wizard.model.container import DATA_TARGET, LABEL, LABEL_GPUS, ContainerInfo
 from wizard.model.container_job import Job
 from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Line, Started, ignore
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.machine import ContainerInfo
 from wizard.model.training import plan
 from wizard.model.training.events import Checkpoint, Failure, Finished
 from wizard.model.training.log import TrainingLog
