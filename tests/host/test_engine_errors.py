@@ -204,8 +204,16 @@ def wait_for_ever(connection: socket.socket) -> None:
         connection.recv(1)
 
 
+ASKS: tuple[Callable[[DockerEngine], object], ...] = (
+    lambda engine: engine.ping(),
+    lambda engine: engine.info(),
+    lambda engine: engine.image("some:1"),
+)
+"""Through docker-py and over a connection of our own: what is said of the daemon is the same."""
+
+
 def test_no_socket(short_folder: Path) -> None:
-    for call in ("ping", "info", "daemon", "containers"):
+    for call in ("ping", "info", "daemon", "images", "containers"):
         assert kind_of(getattr(engine_at(f"unix://{short_folder}/none.sock"), call)) is Problem.ENGINE_MISSING
     (short_folder / "file").touch()
     assert kind_of(engine_at(f"unix://{short_folder}/file/x.sock").ping) is Problem.ENGINE_MISSING
@@ -245,25 +253,42 @@ def test_a_daemon_that_closes_the_connection(fake: Callable[..., Fake]) -> None:
     def hang_up(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
-    assert kind_of(engine_at(fake(hang_up).url).ping) is Problem.ENGINE_LOST
+    for ask in ASKS:
+        assert kind_of(lambda ask=ask: ask(engine_at(fake(hang_up).url))) is Problem.ENGINE_LOST  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("ask", ASKS)
 @pytest.mark.parametrize(
     "answer",
     [
         http("404 Not Found", b"<html>nginx</html>", "text/html"),
         http("200 OK", b"hello", "text/plain"),
         http("200 OK", {"no": "version"}),
+        http("200 OK\r\nApi-Version: newest", {"no": "version"}),
         http("404 Not Found", {"no": "message"}),
     ],
 )
-def test_somebody_who_is_not_docker(fake: Callable[..., Fake], answer: bytes) -> None:
-    assert kind_of(engine_at(fake(answer).url).ping) is Problem.ENGINE_OTHER
+def test_somebody_who_is_not_docker(
+    fake: Callable[..., Fake], answer: bytes, ask: Callable[[DockerEngine], object]
+) -> None:
+    assert kind_of(lambda: ask(engine_at(fake(answer).url))) is Problem.ENGINE_OTHER
 
 
-def test_an_engine_from_long_ago(fake: Callable[..., Fake]) -> None:
-    answer = http("200 OK", {"ApiVersion": "1.20", "Version": "1.8.0"})
-    assert kind_of(engine_at(fake(answer).url).ping) is Problem.ENGINE_TOO_OLD
+@pytest.mark.parametrize("ask", ASKS[1:])
+def test_an_answer_that_is_no_object(fake: Callable[..., Fake], ask: Callable[[DockerEngine], object]) -> None:
+    answer = http("200 OK", ["no", "object"])
+    assert kind_of(lambda: ask(engine_at(fake(answer).url))) is Problem.ENGINE_OTHER
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_somebody_who_does_not_speak_http(fake: Callable[..., Fake], ask: Callable[[DockerEngine], object]) -> None:
+    assert kind_of(lambda: ask(engine_at(fake(b"220 mail ready\r\n").url))) is Problem.ENGINE_LOST
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_an_engine_from_long_ago(fake: Callable[..., Fake], ask: Callable[[DockerEngine], object]) -> None:
+    answer = http("200 OK\r\nApi-Version: 1.20", {"ApiVersion": "1.20", "Version": "1.8.0"})
+    assert kind_of(lambda: ask(engine_at(fake(answer).url))) is Problem.ENGINE_TOO_OLD
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wizard.model.engine import Endpoint, EngineInfo, EngineKind
+from wizard.model.engine import Endpoint, EngineInfo, EngineKind, ImageInfo
 
 if TYPE_CHECKING:
     from wizard.model.container import ContainerInfo, ContainerSpec
@@ -18,7 +18,7 @@ def engine_info(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: E
     return EngineInfo(
         kind=_kind(version, info, endpoint),
         version=str(version.get("Version") or info.get("ServerVersion") or ""),
-        api_version=str(version.get("ApiVersion") or ""),
+        api_version=str(version["ApiVersion"]),
         os=str(info.get("OperatingSystem") or version.get("Os") or ""),
         arch=str(version.get("Arch") or ""),
         runtimes=runtimes,
@@ -52,6 +52,22 @@ def _kind(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoin
     if str(info.get("DockerRootDir") or "").startswith("/var/snap/"):
         return EngineKind.SNAP
     return EngineKind.ENGINE
+
+
+def image_info(raw: Mapping[str, Any]) -> ImageInfo:
+    config = raw.get("Config") or {}
+    return ImageInfo(
+        id=raw["Id"],
+        tags=tuple(raw.get("RepoTags") or ()),
+        repo_digests=tuple(raw.get("RepoDigests") or ()),
+        size=int(raw.get("Size") or 0),
+        architecture=raw.get("Architecture") or "",
+        command=tuple(config.get("Cmd") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        env=dict(item.partition("=")[::2] for item in config.get("Env") or ()),
+        labels=dict(config.get("Labels") or {}),
+        layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
+    )
 
 
 def disk_usage(raw: Mapping[str, Any]) -> DiskUsage:

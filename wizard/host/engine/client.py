@@ -1,12 +1,11 @@
 """The adapter of the port ``Engine``.
 
-docker-py is imported at the first call, so that importing this module costs nothing. Every failure leaves here as
+docker-py is imported at the first call that goes through it, so that importing this module costs nothing. Every failure leaves here as
 ``Trouble``: ``failures.trouble_of`` types it by the chain of causes, the HTTP status and the engine's words.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import re
@@ -16,15 +15,16 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from wizard.host.engine.address import connected, resolve, tls_of
-from wizard.host.engine.answers import container_info, disk_usage, engine_info, host_config
+from wizard.host.engine.answers import container_info, disk_usage, engine_info, host_config, image_info
 from wizard.host.engine.failures import ABOUT_THE_ENGINE, Refused, raise_for_status, status_of, trouble_of
-from wizard.host.engine.posted import Posted
 from wizard.host.engine.process import argv_of, unit_of
+from wizard.host.engine.request import RegistryKey, Request
 from wizard.host.engine.session import ExecConnection, exactly
 from wizard.host.ports import Commands, ExecSession
 from wizard.model.engine import DaemonProcess, Endpoint, EngineInfo, ExecResult, ImageInfo
@@ -41,6 +41,8 @@ PROBE_SECONDS = 5.0
 _CHANGE_SECONDS = 120.0
 """For what makes the daemon work: create, start, stop, remove. A GPU's first start takes many seconds."""
 _USAGE_SECONDS = 60.0
+_OLDEST_API = (1, 24)
+"""``MINIMUM_DOCKER_API_VERSION`` of docker-py's constants."""
 _USAGE_API = "1.44"
 """The oldest API that engine 29 speaks."""
 
@@ -61,6 +63,8 @@ class DockerEngine:
         self._commands = commands
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, float | None], Any] = {}
+        self._version = "", ""
+        """an address of the daemon, and the newest version of its interface"""
 
     # --- the daemon ---------------------------------------------------------------------------------------------
 
@@ -73,8 +77,7 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         with self.border("GET /version, GET /info"):
-            client = self.client()
-            return engine_info(client.version(), client.info(), self.endpoint())
+            return engine_info(self._document("/version"), self._document("/info"), self.endpoint())
 
     def daemon(self) -> DaemonProcess | None:
         path = self.endpoint().socket
@@ -103,24 +106,11 @@ class DockerEngine:
     def image(self, reference: str) -> ImageInfo | None:
         try:
             with self.border(f"GET /images/{reference}/json", reference):
-                raw = self.client().inspect_image(reference)
+                return image_info(self._document(f"/images/{quote(reference)}/json"))
         except Trouble as trouble:
             if trouble.kind is Problem.IMAGE_MISSING:
                 return None
             raise
-        config = raw.get("Config") or {}
-        return ImageInfo(
-            id=raw["Id"],
-            tags=tuple(raw.get("RepoTags") or ()),
-            repo_digests=tuple(raw.get("RepoDigests") or ()),
-            size=int(raw.get("Size") or 0),
-            architecture=raw.get("Architecture") or "",
-            command=tuple(config.get("Cmd") or ()),
-            entrypoint=tuple(config.get("Entrypoint") or ()),
-            env=dict(item.partition("=")[::2] for item in config.get("Env") or ()),
-            labels=dict(config.get("Labels") or {}),
-            layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
-        )
 
     def images(self) -> tuple[ImageInfo, ...]:
         with self.border("GET /images/json"):
@@ -146,68 +136,47 @@ class DockerEngine:
             return disk_usage(response.json())
 
     def pull(self, reference: ImageReference, key: Secret | None, cancel: Cancel) -> Iterator[dict[str, Any]]:
-        cancel.check()
+        query = urlencode({"fromImage": reference.name, "tag": reference.reference})
+        auth = RegistryKey(key, reference.host)
         trouble: Trouble
-        response: Any = None
         try:
-            response = self._start_pull(reference, key)
-            raise_for_status(response)
-            connection = socket_of(response)
-            cancel.on_set(lambda: shut(connection))
-            for line in response.iter_lines(chunk_size=None):
-                if line.strip():
+            with self._stoppable(cancel) as connection:
+                path = f"{self._prefix()}/images/create?{query}"
+                for line in Request(connection, "POST", path, auth=auth).lines():
                     yield json.loads(line)
                     cancel.check()
             cancel.check()
             return
         except Trouble as error:
             trouble = error
-        except Exception as error:  # noqa: BLE001 - the border to docker-py: every failure is typed below
+        except Exception as error:  # noqa: BLE001 - the border to the engine: every failure is typed below
             if cancel.is_set:
                 trouble = Trouble(Problem.CANCELLED)
             else:
                 trouble = trouble_of(error, str(reference), "POST /images/create", pull_with_key=key is not None)
-        finally:
-            if response is not None:
-                response.close()
         # Raised outside the handler: the chain of causes would carry the request, and with it the key's header.
         raise trouble
 
-    def _start_pull(self, reference: ImageReference, key: Secret | None) -> Any:
-        client = self.client(None)
-        return client.post(
-            f"{client.base_url}/v{client.api_version}/images/create",
-            params={"fromImage": reference.name, "tag": reference.reference},
-            auth=RegistryKey(key, reference.host),
-            stream=True,
-            timeout=None,
-        )
-
     def load(self, archive: Iterable[bytes], cancel: Cancel) -> Iterator[dict[str, Any]]:
-        cancel.check()
         call = "POST /images/load"
-        with self.border(call):
-            client = self.client(None)
-            connection = self._dial()
         try:
-            connection.settimeout(None)
-            cancel.on_set(lambda: shut(connection))
-            answers = Posted(connection, f"/v{client.api_version}/images/load?quiet=0", "application/x-tar")
-            for piece in archive:
-                cancel.check()
-                if not answers.send(piece):
-                    break  # refused before the end; the answer says why
-            for line in answers.lines():
-                yield json.loads(line)
-                cancel.check()
+            with self._stoppable(cancel) as connection:
+                request = Request(
+                    connection, "POST", f"{self._prefix()}/images/load?quiet=0", sends="application/x-tar"
+                )
+                for piece in archive:
+                    cancel.check()
+                    if not request.send(piece):
+                        break  # refused before the end; the answer says why
+                for line in request.lines():
+                    yield json.loads(line)
+                    cancel.check()
             cancel.check()
         except Trouble:
             raise
         except Exception as error:
             cancel.check()
             raise trouble_of(error, self.endpoint().url, call) from error
-        finally:
-            connection.close()
 
     def remove_image(self, name: str) -> None:
         try:
@@ -376,6 +345,40 @@ class DockerEngine:
             connection.close()
             raise
 
+    @contextlib.contextmanager
+    def _stoppable(self, cancel: Cancel) -> Iterator[socket.socket]:
+        """A connection for what may last; ``cancel`` shuts it. Raises ``CANCELLED`` where that was asked before."""
+        cancel.check()
+        with contextlib.closing(self._dial()) as connection:
+            connection.settimeout(None)
+            cancel.on_set(lambda: shut(connection))
+            yield connection
+
+    def _get(self, path: str) -> tuple[Message, bytes]:
+        """Headers and body of what is answered at once."""
+        with contextlib.closing(self._dial()) as connection:
+            return Request(connection, "GET", path).whole()
+
+    def _document(self, path: str) -> dict[str, Any]:
+        """What is answered at once, as JSON. Raises ``KeyError`` for something else, as for one that lacks a key."""
+        document = json.loads(self._get(self._prefix() + path)[1])
+        if not isinstance(document, dict):
+            raise KeyError(path)
+        return document
+
+    def _prefix(self) -> str:
+        """How paths begin for the newest interface of this daemon, which is knocked at with a probe's patience. Raises
+        ``ENGINE_TOO_OLD`` where docker-py would.
+        """
+        endpoint = self.endpoint()
+        if self._version[0] != endpoint.url:
+            version = self._get("/_ping")[0].get("Api-Version", "")
+            numbers = re.fullmatch(r"(\d+)\.(\d+)", version)
+            if numbers and tuple(map(int, numbers.groups())) < _OLDEST_API:
+                raise Trouble(Problem.ENGINE_TOO_OLD, f"Api-Version: {version}", subject=endpoint.url)
+            self._version = endpoint.url, version if numbers else ""
+        return f"/v{self._version[1]}" if self._version[1] else ""
+
     def _dial(self) -> socket.socket:
         """A new connection to the daemon."""
         endpoint = self.endpoint()
@@ -399,6 +402,7 @@ class DockerEngine:
     def close(self) -> None:
         with self._lock:
             clients, self._clients = self._clients, {}
+            self._version = "", ""
         for client in clients.values():
             client.close()
 
@@ -453,34 +457,7 @@ class DockerEngine:
             raise trouble from error
 
 
-def socket_of(response: Any) -> Any:
-    """The socket under a response that is being streamed."""
-    return getattr(response.raw._connection, "sock", None) or response.raw._fp.fp.raw._sock
-
-
 def shut(connection: Any) -> None:
     """Ends a read that another thread is blocked in. Closing alone would not wake it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-class RegistryKey:
-    """Puts the key into the one header that it is for, when the request is prepared.
-
-    An object instead of a dict of headers: no local variable of ours ever holds the key in clear. Always explicit:
-    without the header, the engine or docker-py might use what the user's Docker configuration says.
-    """
-
-    def __init__(self, key: Secret | None, host: str) -> None:
-        self._key = key
-        self._host = host
-
-    def __call__(self, request: Any) -> Any:
-        request.headers["X-Registry-Auth"] = base64.urlsafe_b64encode(
-            json.dumps(
-                {"username": "$oauthtoken", "password": self._key.reveal(), "serveraddress": self._host}
-                if self._key
-                else {}
-            ).encode()
-        ).decode("ascii")
-        return request

@@ -52,6 +52,7 @@ _BY_NAME = {  # classes of libraries that are not imported here
     "ConnectTimeoutError": Problem.ENGINE_TIMEOUT,
     "NameResolutionError": Problem.ENGINE_ADDRESS,
     "RemoteDisconnected": Problem.ENGINE_LOST,
+    "BadStatusLine": Problem.ENGINE_LOST,
     "IncompleteRead": Problem.ENGINE_LOST,
     "InvalidChunkLength": Problem.ENGINE_LOST,
     "ProtocolError": Problem.ENGINE_LOST,
