@@ -1,4 +1,4 @@
-"""The facts about a machine that the ports report."""
+"""The facts about a machine that the ports report: who it is, its files and programs, and how far it sees."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The adapter of the port ``Engine``.
 
-docker-py is imported at the first call that goes through it, so that importing this module costs nothing. Every failure leaves here as
-``Trouble``: ``failures.trouble_of`` types it by the chain of causes, the HTTP status and the engine's words.
+docker-py is imported at the first call that goes through it, so that importing this module costs nothing. Every
+failure leaves here as ``Trouble``: ``failures.trouble_of`` types it by the chain of causes, the HTTP status and the
+engine's words.
 """
 
 from __future__ import annotations
