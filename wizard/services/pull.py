@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -369,11 +369,9 @@ def _stream(
 ) -> None:
     """Runs the engine's pull to its end. Raises what it says went wrong, before the stream and in it."""
     for number, key in enumerate(keys, start=1):
-        messages: Iterable[dict[str, Any]]
-        messages = host.engine.pull(reference, key, cancel) if begun is None else begun
         try:
             with telling.watched():
-                for message in messages:
+                for message in begun or host.engine.pull(reference, key, cancel):
                     telling.hear(message)
             cancel.check()
             error = telling.progress.error
