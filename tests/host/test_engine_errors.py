@@ -324,11 +324,11 @@ NAME = ImageReference.parse("nvcr.io/nvidia/tensorflow:1")
 
 
 def pulls(fake: Callable[..., Fake], answer: bytes | Callable[[socket.socket], None]) -> tuple[Fake, DockerEngine]:
-    """A fake engine that says its version and then gives ``answer`` to a pull."""
+    """A fake engine that says its version and then gives ``answer`` to a pull, and to a load."""
     version = http("200 OK", {"ApiVersion": "1.41"})
 
     def talk(connection: socket.socket) -> None:
-        if b"/images/create" not in server.requests[-1]:
+        if not any(path in server.requests[-1] for path in (b"/images/create", b"/images/load")):
             connection.sendall(version)
             connection.shutdown(socket.SHUT_RDWR)
         elif callable(answer):
@@ -415,6 +415,17 @@ def test_messages_arrive_one_by_one_and_a_cut_stream_is_a_lost_engine(fake: Call
     assert kind_of(lambda: next(messages)) is Problem.ENGINE_LOST
 
 
+def test_a_load_whose_answer_breaks_off_is_a_lost_engine(fake: Callable[..., Fake]) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(STREAM + chunk({"stream": "one"}))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    _, engine = pulls(fake, talk)
+    messages = engine.load([b"archive"], Cancel())
+    assert next(messages) == {"stream": "one"}
+    assert kind_of(lambda: next(messages)) is Problem.ENGINE_LOST
+
+
 def test_a_pull_is_cancelled_while_nothing_comes(fake: Callable[..., Fake]) -> None:
     closed = threading.Event()
 
@@ -434,9 +445,14 @@ def test_a_pull_is_cancelled_while_nothing_comes(fake: Callable[..., Fake]) -> N
     assert closed.wait(3)  # the engine learns of it, which is what ends the pull there
 
 
-def test_the_key_is_in_no_traceback(fake: Callable[..., Fake]) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [http("500 X", {"message": "denied"}), b"no HTTP", lambda connection: connection.shutdown(socket.SHUT_RDWR)],
+    ids=["refused", "not understood", "hung up"],
+)
+def test_the_key_is_in_no_traceback(fake: Callable[..., Fake], answer: bytes | Callable[[socket.socket], None]) -> None:
     key = Secret("-".join(("canary", "key")))  # not in one piece in this source, which a traceback shows
-    _, engine = pulls(fake, http("500 X", {"message": "denied"}))
+    _, engine = pulls(fake, answer)
     with pytest.raises(Trouble) as caught:
         list(engine.pull(NAME, key, Cancel()))
     told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
