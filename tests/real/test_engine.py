@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ def kind_of(call: Callable[[], object]) -> Trouble:
     return caught.value
 
 
+NEW_KEY = ("-newkey", "rsa:2048", "-days", "2")
+
 # --- the daemon ---------------------------------------------------------------------------------------------------
 
 
@@ -86,6 +89,51 @@ def test_a_runtime_of_daemon_json_is_known_with_its_path(fresh_engine: Callable[
         broken = kind_of(lambda: docker.start(container))
         assert broken.kind is Problem.RUNTIME_BROKEN
         assert "/opt/none/nvidia-container-runtime" in broken.text
+
+
+def test_an_engine_over_the_network_with_certificates(
+    fresh_engine: Callable[..., PrivateEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both docker-py and our own connection show the user's certificate and check the engine's."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)  # requests, under docker-py, would believe them instead
+    authority(tmp_path)
+    for name in ("server-", ""):
+        certified(tmp_path, name)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    files = {"tlscacert": "ca.pem", "tlscert": "server-cert.pem", "tlskey": "server-key.pem"}
+    options = [f"--{option}={tmp_path / file}" for option, file in files.items()]
+    private = fresh_engine(None, f"--host={url}", "--tlsverify", *options)
+    images.load(private.url)
+    environ = {**private.environ, "DOCKER_HOST": url, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
+    with closing(DockerEngine(environ, SystemCommands(environ))) as far:
+        far.ping()
+        assert far.info().root_dir == str(private.folder / "data")
+        assert far.image(images.BUSYBOX) is not None
+        assert far.image("none:1") is None
+        refused = kind_of(lambda: list(far.pull(ImageReference.parse("127.0.0.1:9/none:1"), None, Cancel())))
+        assert refused.kind is Problem.REGISTRY_UNREACHABLE
+    authority(tmp_path)  # another one: the engine's certificate is not of it
+    with closing(DockerEngine(environ, SystemCommands(environ))) as far:
+        assert kind_of(lambda: far.image(images.BUSYBOX)).kind is Problem.ENGINE_OTHER
+
+
+def authority(folder: Path) -> None:
+    openssl(folder, "req", "-x509", "-nodes", *NEW_KEY, "-subj", "/CN=ca", "-keyout", "ca-key.pem", "-out", "ca.pem")
+
+
+def certified(folder: Path, name: str) -> None:
+    """A key and a certificate for 127.0.0.1 by the authority of ``folder``, for an engine and for a user."""
+    openssl(folder, "req", "-nodes", *NEW_KEY, "-subj", "/CN=127.0.0.1", "-keyout", f"{name}key.pem", "-out", "request")
+    (folder / "extra").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
+    by = ("-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-extfile", "extra")
+    openssl(folder, "x509", "-req", "-in", "request", *by, "-out", f"{name}cert.pem")
+
+
+def openssl(folder: Path, *words: str) -> None:
+    subprocess.run(("openssl", *words), cwd=folder, check=True, capture_output=True)
 
 
 def test_a_daemon_that_is_killed_between_two_calls(fresh_engine: Callable[..., PrivateEngine]) -> None:
