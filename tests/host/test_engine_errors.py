@@ -426,6 +426,22 @@ def test_a_load_whose_answer_breaks_off_is_a_lost_engine(fake: Callable[..., Fak
     assert kind_of(lambda: next(messages)) is Problem.ENGINE_LOST
 
 
+def test_a_load_that_is_refused_as_its_archive_ends_says_why(fake: Callable[..., Fake]) -> None:
+    refused = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(http("500 X", {"message": "no space left on device"}))
+        connection.shutdown(socket.SHUT_RDWR)
+        refused.set()
+
+    def archive() -> Iterator[bytes]:
+        yield b""
+        assert refused.wait(3)  # nobody listens to the end of the archive any more
+
+    _, engine = pulls(fake, talk)
+    assert kind_of(lambda: list(engine.load(archive(), Cancel()))) is Problem.DISK_FULL
+
+
 def test_a_pull_is_cancelled_while_nothing_comes(fake: Callable[..., Fake]) -> None:
     closed = threading.Event()
 

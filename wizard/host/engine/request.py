@@ -60,17 +60,8 @@ class Request:
         self._is_open = bool(sends)
 
     def send(self, piece: bytes) -> bool:
-        """Sends a piece of the body; False where the other side no longer listens."""
-        if not piece:
-            return True
-        try:
-            self._http.send(b"%x\r\n" % len(piece))
-            self._http.send(piece)
-            self._http.send(b"\r\n")
-        except (BrokenPipeError, ConnectionResetError):
-            self._is_open = False
-            return False
-        return True
+        """Sends a piece of the body; False where the other side no longer listens. Then its answer says why."""
+        return not piece or self._sent(b"%x\r\n" % len(piece), piece, b"\r\n")
 
     def lines(self) -> Iterator[bytes]:
         """Ends the body and yields the answer's lines. Raises ``Refused`` for a status of 400 and more, and
@@ -89,9 +80,17 @@ class Request:
         with self._answer() as response:
             return response.headers, response.read()
 
+    def _sent(self, *parts: bytes) -> bool:
+        try:
+            for part in parts:
+                self._http.send(part)
+        except (BrokenPipeError, ConnectionResetError):
+            self._is_open = False
+        return self._is_open
+
     def _answer(self) -> http.client.HTTPResponse:
         if self._is_open:
-            self._http.send(b"0\r\n\r\n")
+            self._sent(b"0\r\n\r\n")
         response = self._http.getresponse()
         if response.status >= 400:
             with response:
