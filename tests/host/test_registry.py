@@ -237,7 +237,8 @@ def test_http_where_https_is_expected() -> None:
 
 
 @pytest.mark.usefixtures("example_is_here")
-def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["registry.example", "127.0.0.1"])
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, host: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(tmp_path))
 
@@ -246,9 +247,26 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
             secure.recv(1)
 
     with server(answer) as port:
-        seen = trouble(f"registry.example:{port}/a/b:1")
-    assert (seen.kind, seen.subject) == (Problem.TLS, f"registry.example:{port}")
+        seen = trouble(f"{host}:{port}/a/b:1")
+    assert (seen.kind, seen.subject) == (Problem.TLS, f"{host}:{port}")
     assert "certificate" in seen.text
+
+
+def test_a_loopback_registry_is_asked_once_how_it_speaks() -> None:
+    greetings = []
+
+    def answer(connection: socket.socket) -> None:
+        first = connection.recv(4096)
+        greetings.append(first[:3])
+        connection.sendall(b"HTTP/1.0 404 Not Found\r\n\r\n")
+
+    with server(answer) as port:
+        registry = NgcRegistry()
+        for _time in range(2):
+            with pytest.raises(Trouble) as caught:
+                registry.manifest(ImageReference.parse(f"127.0.0.1:{port}/a/b:1"), None)
+            assert caught.value.kind is Problem.TAG_MISSING
+        assert greetings == [b"\x16\x03\x01", b"GET", b"GET"]
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

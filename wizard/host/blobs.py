@@ -49,7 +49,7 @@ class HttpBlobs:
         key: Secret | None,
         takes_key: bool,
         timeouts: tuple[float, float],
-        plain: set[str],
+        scheme: str,
     ) -> None:
         import requests
         from requests.adapters import HTTPAdapter
@@ -57,24 +57,13 @@ class HttpBlobs:
         self._session = requests.Session()
         # A do-nothing ``auth`` keeps requests from looking for passwords in ~/.netrc.
         self._session.auth = lambda request: request
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=MOST_CONNECTIONS))
-        self._talk = Talk(self._session, reference, key, takes_key, timeouts, plain)
+        for prefix in ("https://", "http://"):
+            self._session.mount(prefix, HTTPAdapter(pool_maxsize=MOST_CONNECTIONS))
+        self._talk = Talk(self._session, reference, key, takes_key, timeouts, scheme)
         self._timeouts = timeouts
         self._lock = threading.Lock()
 
     def open(self, digest: str, size: int, first: int, end: int) -> HttpBlob:
-        try:
-            return self._open(digest, size, first, end)
-        except Trouble as trouble:
-            if not self._talk.goes_on_plainly(trouble):
-                raise
-            return self._open(digest, size, first, end)
-
-    def close(self) -> None:
-        self._session.close()
-
-    def _open(self, digest: str, size: int, first: int, end: int) -> HttpBlob:
         talk = self._talk
         url = f"{talk.scheme}://{talk.server}/v2/{talk.reference.repository}/blobs/{digest}"
         used = talk.authorization
@@ -94,6 +83,9 @@ class HttpBlobs:
             response.close()
             raise self._trouble(place, Problem.REGISTRY_TROUBLE, f"{total} bytes from {begins}, {size} were promised")
         return HttpBlob(response, begins, end if begins == first and response.status_code == 206 else size, place)
+
+    def close(self) -> None:
+        self._session.close()
 
     def _admitted(self, url: str, used: str | None, first: int, end: int) -> tuple[requests.Response, str]:
         """The answer once the door has been opened anew: without a key, and with it only if that does not do."""

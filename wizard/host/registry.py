@@ -92,7 +92,8 @@ class NgcRegistry:
     def __init__(self, hosts: tuple[str, ...] = (), timeouts: tuple[float, float] = (5.0, 10.0)) -> None:
         self._hosts = frozenset({NGC, *hosts})
         self._timeouts = timeouts
-        self._plain: set[str] = set()
+        self._schemes: dict[str, str] = {}
+        """of loopback registries, by ``host:port``"""
 
     def takes_key(self, host: str) -> bool:
         """Whether the NGC key may be sent to this registry."""
@@ -105,13 +106,7 @@ class NgcRegistry:
         with requests.Session() as session:
             # A do-nothing ``auth`` keeps requests from looking for passwords in ~/.netrc.
             session.auth = lambda request: request
-            talk = Talk(session, reference, key, self.takes_key(reference.host), self._timeouts, self._plain)
-            try:
-                return talk.manifest(arch)
-            except Trouble as trouble:
-                if not talk.goes_on_plainly(trouble):
-                    raise
-                return talk.manifest(arch)
+            return Talk(session, reference, key, *self._talks_with(reference.host)).manifest(arch)
 
     def about_key(self, key: Secret) -> KeyFacts | None:
         """See ``ports.Registry``: whom to ask depends on the shape of the key."""
@@ -159,24 +154,29 @@ class NgcRegistry:
         """See ``ports.Registry``."""
         from wizard.host.blobs import HttpBlobs
 
-        return HttpBlobs(reference, key, self.takes_key(reference.host), self._timeouts, self._plain)
+        return HttpBlobs(reference, key, *self._talks_with(reference.host))
+
+    def _talks_with(self, host: str) -> tuple[bool, tuple[float, float], str]:
+        """How: whether it takes the key, the seconds for connecting and for each answer, and the scheme."""
+        return self.takes_key(host), self._timeouts, self._scheme(host)
+
+    def _scheme(self, host: str) -> str:
+        """``https``, or ``http`` for a loopback registry that speaks nothing else, as Docker itself does with it."""
+        if not is_loopback(host):
+            return "https"
+        if host not in self._schemes:
+            with suppress(OSError, ValueError):  # whoever asks it then meets the same, and says it
+                self._schemes[host] = _spoken(host, self._timeouts[0])
+        return self._schemes.get(host, "https")
 
     def reach(self, host: str, proxy: str | None = None) -> Reached:
         """See ``ports.Registry``."""
-        return _in_time(host, lambda: self._knock(host, proxy))
+        return _in_time(host, lambda: self._front_door(host, proxy))
 
-    def _knock(self, host: str, proxy: str | None) -> Reached:
-        try:
-            return self._front_door("https", host, proxy)
-        except Trouble as trouble:
-            if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(host):
-                raise
-            return self._front_door("http", host, proxy)
-
-    def _front_door(self, scheme: str, host: str, proxy: str | None) -> Reached:
+    def _front_door(self, host: str, proxy: str | None) -> Reached:
         import requests
 
-        url = f"{scheme}://{_SERVERS.get(host, host)}/v2/"
+        url = f"{self._scheme(host)}://{_SERVERS.get(host, host)}/v2/"
         with requests.Session() as session, typed(url, proxy=proxy):
             session.auth = lambda request: request
             session.trust_env = proxy is None
@@ -206,9 +206,7 @@ class NgcRegistry:
 
 
 class Talk:
-    """One conversation about one image; remembers what opened the door. ``plain`` are the servers that were found to
-    speak plain HTTP, for all conversations.
-    """
+    """One conversation about one image; remembers what opened the door."""
 
     def __init__(
         self,
@@ -217,7 +215,7 @@ class Talk:
         key: Secret | None,
         takes_key: bool,
         timeouts: tuple[float, float],
-        plain: set[str],
+        scheme: str,
     ) -> None:
         self.session = session
         self.reference = reference
@@ -225,18 +223,9 @@ class Talk:
         self.takes_key = takes_key
         self.timeouts = timeouts
         self.server = _SERVERS.get(reference.host, reference.host)
-        self.plain = plain
-        self.scheme = "http" if self.server in plain else "https"
+        self.scheme = scheme
         self.authorization: str | None = None
         self.used_key = False
-
-    def goes_on_plainly(self, trouble: Trouble) -> bool:
-        """Whether it goes on over plain HTTP, as loopback registries may speak it to Docker itself."""
-        if trouble.kind is not Problem.REGISTRY_HTTP or not is_loopback(self.server):
-            return False
-        self.plain.add(self.server)
-        self.scheme = "http"
-        return True
 
     def manifest(self, arch: str) -> Manifest:
         named = self._open(self.reference.reference)
@@ -556,6 +545,23 @@ def proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:
     if is_loopback(urlsplit(url).netloc):
         return {"no_proxy": urlsplit(url).hostname or ""}
     return {urlsplit(url).scheme: proxy} if proxy else None
+
+
+def _spoken(server: str, timeout: float) -> str:
+    """The scheme of this machine's registry ``server``, by how it answers a TLS greeting. Whose certificate it has is
+    of no interest, and nothing is said to it: the list of authorities, which takes long to read, is not needed here.
+    Raises OSError; ValueError for a port that is none.
+    """
+    address = urlsplit(f"//{server}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection((address.hostname or "", address.port or 443), timeout) as connection:
+        try:
+            context.wrap_socket(connection).close()
+        except ssl.SSLError as error:
+            return "http" if error.reason in _PLAIN_TEXT else "https"
+    return "https"
 
 
 def _in_time(host: str, ask: Callable[[], _T]) -> _T:
