@@ -95,8 +95,9 @@ def test_an_engine_over_the_network_with_certificates(
     fresh_engine: Callable[..., PrivateEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both docker-py and our own connection show the user's certificate and check the engine's."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)  # requests, under docker-py, would believe them instead
+    (tmp_path / "company").mkdir()
+    authority(tmp_path / "company")  # of the internet's servers; this engine has another one
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company" / "ca.pem"))
     authority(tmp_path)
     for name in ("server-", ""):
         certified(tmp_path, name)

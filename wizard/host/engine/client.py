@@ -11,7 +11,6 @@ import contextlib
 import json
 import re
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -390,6 +389,8 @@ class DockerEngine:
         connection = socket.create_connection((address.hostname or "", address.port or 0), PROBE_SECONDS)
         if address.scheme != "https":
             return connection
+        import ssl
+
         context = ssl.create_default_context(cafile=client.verify if isinstance(client.verify, str) else None)
         if client.verify is False:
             context.check_hostname = False
@@ -433,9 +434,9 @@ class DockerEngine:
         return first
 
     def _connect(self, endpoint: Endpoint, version: str | None, timeout: float | None) -> Any:
-        import docker
+        from wizard.host.engine.docker_py import Client
 
-        return docker.APIClient(
+        return Client(
             base_url=endpoint.url,
             version=version or "auto",
             timeout=timeout,  # type: ignore[arg-type]  # None is "no limit" for requests
