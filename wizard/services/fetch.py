@@ -7,6 +7,7 @@ soon. What a broken connection has brought stays; only what is missing is asked 
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -25,6 +26,12 @@ _T = TypeVar("_T")
 CONNECTIONS = 16
 """The polite upper limit, where the user sets none."""
 _FIRST = 8
+_NEAR = 2
+"""connections where the registry is so near that this program is the brake: more only disturb the engine's work"""
+_BRAKE = 0.4
+"""the share of the processors from which on this program is the brake"""
+_NEAR_RATE = 25_000_000
+"""bytes a second of each connection from which on the registry is near"""
 _RUN = 8
 """the most chunks that are asked for at once"""
 _LEAST_RUN = 2
@@ -162,7 +169,7 @@ class Fetcher:
 
     def tick(self) -> None:
         """To be called some times a second: finds out how many connections are good."""
-        if self._tuner.look(self._clock(), self._bytes):
+        if self._tuner.look(self._clock(), self._bytes, time.process_time()):
             self._staff()
         if self._clock() - self.moved_at > _PATIENCE and self._last is not None:
             self._fail(self._last)
@@ -513,27 +520,29 @@ class _Tuner:
 
     def __init__(self, limits: Limits) -> None:
         self._most = max(1, limits.connections)
+        self._processors = os.cpu_count() or 1
         self.wanted = min(_FIRST, self._most)
         self._fewer = self.wanted
         self._best = 0.0
-        self._since: tuple[float, int] | None = None
+        self._since: tuple[float, int, float] | None = None
         self._not_before = 0.0
 
-    def look(self, now: float, count: int) -> bool:
-        """Takes the bytes so far; whether there may be more connections now."""
+    def look(self, now: float, count: int, used: float) -> bool:
+        """Takes the bytes and the processor's seconds so far; whether there may be more connections now."""
         if now < self._not_before:
             return False
         if self._since is None:
-            self._since = (now, count)
+            self._since = (now, count, used)
             return False
-        start, before = self._since
+        start, before, used_before = self._since
         if now - start < _TUNE_SECONDS:
             return False
-        rate = (count - before) / (now - start)
+        rate, share = (count - before) / (now - start), (used - used_before) / (now - start) / self._processors
         self._since = None
-        if rate < self._best * _GAIN:
-            self.wanted, self._best = self._fewer, 0.0
-            self._not_before = now + _HOLD_SECONDS
+        if share > _BRAKE and rate > _NEAR_RATE * self.wanted:
+            self._hold(now, min(self.wanted, _NEAR))
+        elif rate < self._best * _GAIN:
+            self._hold(now, self._fewer)
         elif rate > 0:
             self._best, self._fewer = rate, self.wanted
             self.wanted = min(self._most, self.wanted * 2)
@@ -542,8 +551,12 @@ class _Tuner:
 
     def too_many(self, now: float) -> None:
         """The registry asked for fewer."""
-        self.wanted = self._fewer = max(1, self.wanted // 2)
-        self._best, self._since = 0.0, None
+        self._since = None
+        self._hold(now, max(1, self.wanted // 2))
+
+    def _hold(self, now: float, count: int) -> None:
+        self.wanted = self._fewer = count
+        self._best = 0.0
         self._not_before = now + _HOLD_SECONDS
 
 

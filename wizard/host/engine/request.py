@@ -61,7 +61,7 @@ class Request:
 
     def send(self, piece: bytes) -> bool:
         """Sends a piece of the body; False where the other side no longer listens. Then its answer says why."""
-        return not piece or self._sent(b"%x\r\n" % len(piece), piece, b"\r\n")
+        return not piece or self._sent(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def lines(self) -> Iterator[bytes]:
         """Ends the body and yields the answer's lines. Raises ``Refused`` for a status of 400 and more, and
@@ -80,10 +80,10 @@ class Request:
         with self._answer() as response:
             return response.headers, response.read()
 
-    def _sent(self, *parts: bytes) -> bool:
+    def _sent(self, data: bytes) -> bool:
+        """Sends all in one piece: each one waits anew for its turn among the threads of this program."""
         try:
-            for part in parts:
-                self._http.send(part)
+            self._http.send(data)
         except (BrokenPipeError, ConnectionResetError):
             self._is_open = False
         return self._is_open
