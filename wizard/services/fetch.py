@@ -516,7 +516,7 @@ def _pause(tries: int) -> float:
 
 
 class _Tuner:
-    """How many connections are good: more as long as more bring more."""
+    """How many connections are good: more as long as more bring more, few where this program is the brake."""
 
     def __init__(self, limits: Limits) -> None:
         self._most = max(1, limits.connections)
