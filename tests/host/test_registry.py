@@ -269,6 +269,24 @@ def test_a_loopback_registry_is_asked_once_how_it_speaks() -> None:
         assert greetings == [b"\x16\x03\x01", b"GET", b"GET"]
 
 
+def test_a_loopback_registry_that_hangs_up_is_asked_again_how_it_speaks() -> None:
+    is_away = True
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        if not is_away:
+            connection.sendall(b"HTTP/1.0 404 Not Found\r\n\r\n")
+
+    with server(answer) as port:
+        registry, kinds = NgcRegistry(timeouts=SHORT), []
+        for _time in range(2):
+            with pytest.raises(Trouble) as caught:
+                registry.manifest(ImageReference.parse(f"127.0.0.1:{port}/a/b:1"), None)
+            kinds.append(caught.value.kind)
+            is_away = False
+    assert kinds == [Problem.REGISTRY_UNREACHABLE, Problem.TAG_MISSING]
+
+
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

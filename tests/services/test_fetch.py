@@ -253,7 +253,7 @@ def test_connections_end_with_a_layer_together(tmp_path: Path) -> None:
     blobs = tuple(cache.open(f"sha256:{number:064x}", size) for number in (1, 2))
     progress = TransferProgress({blob.digest: size for blob in blobs}, {})
     fetcher = Fetcher(blobs, lambda: Source([]), progress, cancel, Limits(8))
-    fetcher._pace.chunks, fetcher._tuner.wanted = fetch._RUN, 8
+    fetcher._pace.chunks = fetch._RUN
     runs = []
     while (task := fetcher._take()) is not None and task.part.blob is blobs[0]:
         runs.append(len(task.numbers))

@@ -550,7 +550,7 @@ def proxies(url: str, proxy: str | None = None) -> dict[str, str] | None:
 def _spoken(server: str, timeout: float) -> str:
     """The scheme of this machine's registry ``server``, by how it answers a TLS greeting. Whose certificate it has is
     of no interest, and nothing is said to it: the list of authorities, which takes long to read, is not needed here.
-    Raises OSError; ValueError for a port that is none.
+    Raises OSError, also where it hangs up, as a tunnel does whose far end is away; ValueError for a port that is none.
     """
     address = urlsplit(f"//{server}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -560,7 +560,9 @@ def _spoken(server: str, timeout: float) -> str:
         try:
             context.wrap_socket(connection).close()
         except ssl.SSLError as error:
-            return "http" if error.reason in _PLAIN_TEXT else "https"
+            if error.reason in _PLAIN_TEXT:
+                return "http"
+            raise
     return "https"
 
 

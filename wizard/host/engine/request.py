@@ -81,7 +81,7 @@ class Request:
             return response.headers, response.read()
 
     def _sent(self, data: bytes) -> bool:
-        """Sends all in one piece: each one waits anew for its turn among the threads of this program."""
+        """Sends all of it at once: each send waits anew for its turn among the threads of this program."""
         try:
             self._http.send(data)
         except (BrokenPipeError, ConnectionResetError):
