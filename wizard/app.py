@@ -174,6 +174,9 @@ class WizardApp(App[int]):
         self._let_go()
         self.exit(128 + number)
 
+    def on_unmount(self) -> None:
+        self._let_go()
+
     def _let_go(self) -> None:
         if self.session.download is not None:
             self.session.download.leave()
@@ -286,7 +289,6 @@ class WizardApp(App[int]):
         if isinstance(self.screen, QuitDialog):
             return
         if isinstance(self.screen, TooSmall):
-            self._let_go()
             self.exit(0)
             return
         self.push_screen(QuitDialog(self.session), self._quit)
@@ -295,7 +297,6 @@ class WizardApp(App[int]):
         if answer == STOP and self.session.download is not None:
             self.session.download.stop()
         if answer in ("quit", STOP):
-            self._let_go()
             self.exit(0)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +31,19 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins in English and without the heavy libraries being loaded behind its back."""
     i18n.use("en")
     monkeypatch.setattr("wizard.app.HEAVY", ())
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """No thread outlives its test: Pilot waits until the process rests, up to a second at every key, so that a few
+    threads that go on looking for something make all later tests many times as slow.
+    """
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while left := set(threading.enumerate()) - before:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.01)
 
 
 class Walk:

@@ -5,7 +5,7 @@ After a change that is meant: ``pytest tests/screens/test_snapshots.py --snapsho
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ CHOSEN: dict[str, Any] = {"image": IMAGE, "name": "openseq2seq", "data": "/home/
 
 
 @pytest.fixture(autouse=True)
-def still(monkeypatch: pytest.MonkeyPatch) -> Slow:
+def still(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     """No blinking cursor, no counting of seconds, a download that stands at a quarter, a dark look."""
     from textual.widgets import Input
 
@@ -47,7 +47,8 @@ def still(monkeypatch: pytest.MonkeyPatch) -> Slow:
     monkeypatch.setattr(StepScreen, "_start_clock", lambda _self, _what: None)
     slow = Slow()
     monkeypatch.setattr(pull, "run", slow.run)
-    return slow
+    yield slow
+    slow.go.set()
 
 
 def look(
@@ -186,11 +187,11 @@ def test_a_field_that_is_wrong(snap_compare: Compare) -> None:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench() -> Iterator[Bench]:
     """A machine with a container and data, in which everything happens at once."""
-    bench = made(0)
-    bench.furnish()
-    return bench
+    with made(0) as bench:
+        bench.furnish()
+        yield bench
 
 
 @pytest.fixture

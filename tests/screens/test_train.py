@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,17 +32,18 @@ from wizard.services.training.training_run import Outcome
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench() -> Iterator[Bench]:
     """A machine with a container, in which everything happens at once."""
-    return made(0)
+    with made(0) as bench:
+        yield bench
 
 
 @pytest.fixture
-def slow() -> Bench:
+def slow() -> Iterator[Bench]:
     """The same with a training of many seconds."""
-    bench = made(0.005)
-    bench.furnish(rows=320)
-    return bench
+    with made(0.005) as bench:
+        bench.furnish(rows=320)
+        yield bench
 
 
 async def at_training(walk: Walk, name: str = NAME) -> None:

@@ -286,6 +286,7 @@ class SimEngine:
                     subject=box.info.name,
                 )
             del self._daemon.boxes[box.info.id]
+            self._jobs.lose(box)
 
     def logs(self, container_id: str, lines: int = 20) -> str:
         self.ping()

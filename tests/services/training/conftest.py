@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -88,20 +89,28 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-def made(pace: float) -> Bench:
+@contextmanager
+def made(pace: float) -> Iterator[Bench]:
+    """Its container is gone afterwards, and with it all that still runs there."""
     host = machine.build("healthy", pace=pace)
     host.files.make_folder(f"{host.home}/data")
     container.up(host, Workspace(f"{host.home}/data", NAME, GpuChoice()), IMAGE)
-    return Bench(host)
+    try:
+        yield Bench(host)
+    finally:
+        with suppress(Trouble):
+            host.engine.remove(NAME, force=True)
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench() -> Iterator[Bench]:
     """Everything happens at once."""
-    return made(0)
+    with made(0) as bench:
+        yield bench
 
 
 @pytest.fixture
-def slow() -> Bench:
+def slow() -> Iterator[Bench]:
     """A training of hours: it is there to be left, found and stopped."""
-    return made(0.002)
+    with made(0.002) as bench:
+        yield bench
