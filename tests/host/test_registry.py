@@ -7,14 +7,17 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent import futures
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wizard.host.ports import BlobStream
 from wizard.host.registry import NgcRegistry, is_loopback, parse_challenges, taken_along, trusted_realm
 from wizard.model.errors import Problem, Trouble
 from wizard.model.image import ImageReference
@@ -408,6 +411,63 @@ def test_the_environments_proxy_is_used_unless_another_way_is_asked_for(
         with pytest.raises(Trouble) as caught:
             NgcRegistry().reach("registry.example:9", proxy)
     assert (caught.value.kind is Problem.PROXY, any(asked)) == (through, through)
+
+
+# --- layers ---
+
+
+SIZE = 256 * 4000
+
+
+def test_what_comes_in_small_pieces_is_read_in_larger_ones() -> None:
+    def body(connection: socket.socket) -> None:
+        for _ in range(256):
+            connection.sendall(bytes(4000))
+            time.sleep(0.001)
+
+    with layer(body) as stream:
+        lengths = [len(data) for data in iter(stream.read, b"")]
+    assert sum(lengths) == SIZE
+    assert len(lengths) < 256 / 4
+
+
+def test_a_read_that_waits_ends_when_another_thread_shuts_the_connection() -> None:
+    shut = threading.Event()
+
+    def body(connection: socket.socket) -> None:
+        connection.sendall(bytes(SIZE // 2))
+        shut.wait(10)
+
+    with layer(body) as stream, futures.ThreadPoolExecutor() as executor:
+        reader = executor.submit(lambda: [len(data) for data in iter(stream.read, b"")])
+        with pytest.raises(futures.TimeoutError):
+            reader.result(0.2)
+        stream.shut()
+        with pytest.raises(Trouble) as caught:
+            reader.result(5)
+        shut.set()
+    assert caught.value.kind is Problem.REGISTRY_UNREACHABLE
+
+
+@contextmanager
+def layer(body: Callable[[socket.socket], None]) -> Iterator[BlobStream]:
+    """A layer of ``SIZE`` bytes, asked for at a server whose answer ``body`` sends."""
+
+    def answer(connection: socket.socket) -> None:
+        if connection.recv(4096).startswith(b"GET "):
+            place = b"Content-Range: bytes 0-%d/%d\r\n" % (SIZE - 1, SIZE)
+            connection.sendall(b"HTTP/1.1 206 X\r\nContent-Length: %d\r\n%b\r\n" % (SIZE, place))
+            body(connection)
+        else:
+            connection.sendall(b"HTTP/1.0 404 Not Found\r\n\r\n")
+
+    with server(answer) as port:
+        image = ImageReference.parse(f"127.0.0.1:{port}/a/b:1")
+        with (
+            closing(NgcRegistry().blobs(image, None)) as source,
+            closing(source.open("sha256:" + "0" * 64, SIZE, 0, SIZE)) as stream,
+        ):
+            yield stream
 
 
 def certificate(folder: Path) -> Path:

@@ -69,6 +69,9 @@ class Stream:
         self._source.sent += len(piece)
         return piece
 
+    def shut(self) -> None:
+        """Nothing waits."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -48,17 +48,21 @@ class SimBlobStream:
         self.end = end
         self._at = first
         self._source = source
-        self._closed = Event()
+        self._shut = Event()
+        self._is_open = True
 
     def read(self) -> bytes:
         pace = self._source.pace
         count = min(self.end - self._at, max(1, int(_TICK / pace * _MB)) if pace else len(_PIECE), len(_PIECE))
-        if count and self._closed.wait(pace * count / _MB):
+        if count and self._shut.wait(pace * count / _MB):
             raise Trouble(Problem.REGISTRY_UNREACHABLE, "the connection was closed")
         self._at += count
         return _PIECE[:count]
 
+    def shut(self) -> None:
+        self._shut.set()
+
     def close(self) -> None:
-        if not self._closed.is_set():
-            self._closed.set()
+        if self._is_open:
+            self._is_open = False
             self._source.closed()

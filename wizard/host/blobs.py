@@ -11,6 +11,7 @@ import contextlib
 import re
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 MOST_CONNECTIONS = 32
 _PIECE = 1024 * 1024
+_WORTH = 64 * 1024
+"""bytes that are worth a read: what it costs, here and in whoever takes them, hardly depends on their number"""
+_LONGEST_WAIT = 0.02
+"""seconds that a read waits for more than is here"""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _EXPIRED = (401, 403)
 
@@ -157,6 +162,8 @@ class HttpBlob:
         self._response = response
         self._left = end - first
         self._url = url
+        self._opened = time.monotonic()
+        self._latest = _WORTH
         connection: Any = response.raw._connection or response.raw._original_response
         self._socket = getattr(connection, "sock", None)
 
@@ -165,35 +172,43 @@ class HttpBlob:
             return b""
         import urllib3
 
+        # The last two come from a TLS connection that is shut meanwhile.
+        broken = (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError)
+        self._gather()
         try:
             data = bytes(self._response.raw.read1(min(_PIECE, self._left), decode_content=False))
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+        except broken as error:
             kind = kind_of(error)
-            text = redact(str(deepest(error)))
-            raise Trouble(
-                Problem.REGISTRY_UNREACHABLE if kind is Problem.REGISTRY_TROUBLE else kind,
-                text,
-                subject=urlsplit(self._url).netloc,
-                evidence=(Evidence(f"GET {_bare(self._url)}", text),),
-            ) from error
+            kind = Problem.REGISTRY_UNREACHABLE if kind is Problem.REGISTRY_TROUBLE else kind
+            raise self._trouble(kind, redact(str(deepest(error)))) from error
         if not data:
-            text = f"the answer ended {self._left} bytes too early"
-            raise Trouble(
-                Problem.REGISTRY_UNREACHABLE,
-                text,
-                subject=urlsplit(self._url).netloc,
-                evidence=(Evidence(f"GET {_bare(self._url)}", text),),
-            )
+            raise self._trouble(Problem.REGISTRY_UNREACHABLE, f"the answer ended {self._left} bytes too early")
         self._left -= len(data)
+        self._latest = len(data)
         if self._left == 0:
-            self._response.raw.read1(1, decode_content=False)  # the end: the connection can be used again
+            with contextlib.suppress(*broken):
+                self._response.raw.read1(1, decode_content=False)  # the end: the connection can be used again
             self._response.close()
         return data
 
-    def close(self) -> None:
+    def _trouble(self, kind: Problem, text: str) -> Trouble:
+        return Trouble(
+            kind, text, subject=urlsplit(self._url).netloc, evidence=(Evidence(f"GET {_bare(self._url)}", text),)
+        )
+
+    def _gather(self) -> None:
+        """Where little came the last time, waits as long as a piece that is worth a read takes on this connection."""
+        lacking = min(_WORTH, self._left) - self._latest
+        if lacking > 0:
+            came = self.end - self.first - self._left
+            time.sleep(min(_LONGEST_WAIT, lacking * (time.monotonic() - self._opened) / came))
+
+    def shut(self) -> None:
         if self._left > 0 and self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
         self._response.close()
 
 

@@ -328,8 +328,11 @@ class BlobStream(Protocol):
         speak of the way; ``REGISTRY_UNREACHABLE`` also for an end that comes too early.
         """
 
+    def shut(self) -> None:
+        """Ends its connection, and a read that waits for it. May be called from any thread; the reader closes it."""
+
     def close(self) -> None:
-        """Lets go of it; a read in another thread ends."""
+        """Lets go of it. For the thread that reads."""
 
 
 class BlobSource(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from wizard.host.ports import Host
@@ -74,13 +75,12 @@ def measure(
     source = host.registry.blobs(manifest.reference, key if cost.needs_key else None)
     read, began = 0, clock()
     try:
-        stream = source.open(layer.digest, layer.size, 0, min(layer.size, SAMPLE_BYTES))
-        began = clock()
-        while (piece := stream.read()) and not (cancel and cancel.is_set):
-            read += len(piece)
-            if clock() - began >= SAMPLE_SECONDS or read >= SAMPLE_BYTES:
-                break
-        stream.close()
+        with closing(source.open(layer.digest, layer.size, 0, min(layer.size, SAMPLE_BYTES))) as stream:
+            began = clock()
+            while (piece := stream.read()) and not (cancel and cancel.is_set):
+                read += len(piece)
+                if clock() - began >= SAMPLE_SECONDS or read >= SAMPLE_BYTES:
+                    break
     except Trouble:
         return cost
     finally:

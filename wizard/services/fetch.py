@@ -181,7 +181,7 @@ class Fetcher:
             streams = tuple(self._streams)
             self._change.notify_all()
         for stream in streams:
-            stream.close()
+            stream.shut()
 
     def wait(self, digest: str, unless: Callable[[], bool] | None = None) -> bool:
         """Returns True when this layer is here and was compared, False as soon as ``unless`` says so before. Raises
@@ -344,7 +344,7 @@ class Fetcher:
         with self._change:
             self._streams.add(stream)
         if self._over.is_set():
-            stream.close()
+            stream.shut()
         return stream
 
     def _alone(self, part: _Part) -> bool:
