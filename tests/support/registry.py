@@ -51,8 +51,6 @@ INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CHUNK = 16 * 1024
-_PIECES_A_SECOND = 50
-"""of a connection whose speed is limited, unless these were smaller than the others'"""
 _AT_ONCE = 64 * 1024 * 1024
 """random bytes; more cannot be made in one piece"""
 
@@ -555,8 +553,7 @@ class _Handler(BaseHTTPRequestHandler):
         stall = faults.stalls.get(digest)
         sent, started = 0, time.monotonic()
         begins = int((response.getheader("Content-Range") or "bytes 0-").partition(" ")[2].partition("-")[0])
-        length = max(_CHUNK, round((faults.bytes_per_second or 0) / _PIECES_A_SECOND))
-        while piece := response.read(length):
+        while piece := response.read(_CHUNK):
             for fault in faults.corrupt.get(digest, ()):
                 place = len(piece) // 2 if fault.at is None and sent == 0 else (fault.at or -1) - begins - sent
                 if 0 <= place < len(piece) and fault.times > 0:

@@ -11,7 +11,6 @@ import contextlib
 import re
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 
 MOST_CONNECTIONS = 32
 _PIECE = 1024 * 1024
-_WORTH = 64 * 1024
-"""bytes that are worth a read: what it costs, here and in whoever takes them, hardly depends on their number"""
-_LONGEST_WAIT = 0.02
-"""seconds that a read waits for more than is here"""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _EXPIRED = (401, 403)
 
@@ -162,8 +157,6 @@ class HttpBlob:
         self._response = response
         self._left = end - first
         self._url = url
-        self._opened = time.monotonic()
-        self._latest = _WORTH
         connection: Any = response.raw._connection or response.raw._original_response
         self._socket = getattr(connection, "sock", None)
 
@@ -174,7 +167,6 @@ class HttpBlob:
 
         # The last two come from a TLS connection that is shut meanwhile.
         broken = (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError)
-        self._gather()
         try:
             data = bytes(self._response.raw.read1(min(_PIECE, self._left), decode_content=False))
         except broken as error:
@@ -184,7 +176,6 @@ class HttpBlob:
         if not data:
             raise self._trouble(Problem.REGISTRY_UNREACHABLE, f"the answer ended {self._left} bytes too early")
         self._left -= len(data)
-        self._latest = len(data)
         if self._left == 0:
             with contextlib.suppress(*broken):
                 self._response.raw.read1(1, decode_content=False)  # the end: the connection can be used again
@@ -195,13 +186,6 @@ class HttpBlob:
         return Trouble(
             kind, text, subject=urlsplit(self._url).netloc, evidence=(Evidence(f"GET {_bare(self._url)}", text),)
         )
-
-    def _gather(self) -> None:
-        """Where little came the last time, waits as long as a piece that is worth a read takes on this connection."""
-        lacking = min(_WORTH, self._left) - self._latest
-        if lacking > 0:
-            came = self.end - self.first - self._left
-            time.sleep(min(_LONGEST_WAIT, lacking * (time.monotonic() - self._opened) / came))
 
     def shut(self) -> None:
         if self._left > 0 and self._socket is not None:
