@@ -76,12 +76,12 @@ class HttpBlobs:
                 body = response.raw.read(64 * 1024, decode_content=True) or b""
             if origin(place) != origin(url):
                 # Another server's refusal (a signature that has run out) says nothing about the image.
-                raise self._trouble(place, Problem.REGISTRY_TROUBLE, f"HTTP {response.status_code}")
+                raise _trouble(place, Problem.REGISTRY_TROUBLE, f"HTTP {response.status_code}")
             talk.refused(response.status_code, body, f"GET {url}", with_key=talk.used_key)
         begins, total = _place(response, size)
         if total != size or begins not in (0, first):
             response.close()
-            raise self._trouble(place, Problem.REGISTRY_TROUBLE, f"{total} bytes from {begins}, {size} were promised")
+            raise _trouble(place, Problem.REGISTRY_TROUBLE, f"{total} bytes from {begins}, {size} were promised")
         return HttpBlob(response, begins, end if begins == first and response.status_code == 206 else size, place)
 
     def close(self) -> None:
@@ -138,14 +138,10 @@ class HttpBlobs:
             response.close()
             target = urljoin(place, response.headers.get("Location", ""))
             if not talk.may_follow(target):
-                raise self._trouble(target, Problem.REGISTRY_UNTRUSTED, f"Location: {redact(target)}")
+                raise _trouble(target, Problem.REGISTRY_UNTRUSTED, f"Location: {redact(target)}")
             authorization = taken_along(authorization, place, target)
             place = target
-        raise self._trouble(url, Problem.REGISTRY_TROUBLE, "too many redirects")
-
-    def _trouble(self, url: str, kind: Problem, text: str) -> Trouble:
-        server = urlsplit(url).netloc
-        return Trouble(kind, text, subject=server, evidence=(Evidence(f"GET {_bare(url)}", text),))
+        raise _trouble(url, Problem.REGISTRY_TROUBLE, "too many redirects")
 
 
 class HttpBlob:
@@ -172,20 +168,15 @@ class HttpBlob:
         except broken as error:
             kind = kind_of(error)
             kind = Problem.REGISTRY_UNREACHABLE if kind is Problem.REGISTRY_TROUBLE else kind
-            raise self._trouble(kind, redact(str(deepest(error)))) from error
+            raise _trouble(self._url, kind, redact(str(deepest(error)))) from error
         if not data:
-            raise self._trouble(Problem.REGISTRY_UNREACHABLE, f"the answer ended {self._left} bytes too early")
+            raise _trouble(self._url, Problem.REGISTRY_UNREACHABLE, f"the answer ended {self._left} bytes too early")
         self._left -= len(data)
         if self._left == 0:
             with contextlib.suppress(*broken):
                 self._response.raw.read1(1, decode_content=False)  # the end: the connection can be used again
             self._response.close()
         return data
-
-    def _trouble(self, kind: Problem, text: str) -> Trouble:
-        return Trouble(
-            kind, text, subject=urlsplit(self._url).netloc, evidence=(Evidence(f"GET {_bare(self._url)}", text),)
-        )
 
     def shut(self) -> None:
         if self._left > 0 and self._socket is not None:
@@ -194,6 +185,10 @@ class HttpBlob:
 
     def close(self) -> None:
         self._response.close()
+
+
+def _trouble(url: str, kind: Problem, text: str) -> Trouble:
+    return Trouble(kind, text, subject=urlsplit(url).netloc, evidence=(Evidence(f"GET {_bare(url)}", text),))
 
 
 def _place(response: requests.Response, size: int) -> tuple[int, int]:
