@@ -1,5 +1,5 @@
 """What a download costs against ``docker pull`` on the same engine and registry, in one run: ``python -m
-tests.benchmarks.download [ENGINE_PATH]``.
+tests.benchmarks.download [--suite SUITE [--containerd]]``: with the installed engine, or a Debian suite's.
 
 Images of 60 x 5 MB and 3 x 300 MB of data that cannot be compressed; a registry that gives each connection 5 MB/s, and
 one without a limit. Prints wall times and ratios, the bytes that are fetched again after a kill at half, the memory of
@@ -12,6 +12,7 @@ everything on the disk, so that neither waits for what the other has left to be 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support import engines
 from tests.support.engine import PrivateEngine, start
 from tests.support.registry import NgcLike, Pushed, running
 
@@ -144,8 +146,17 @@ def small(engine: PrivateEngine, ngc: NgcLike, home: Path) -> None:
 
 def main() -> None:
     """Runs everything; takes some minutes."""
-    path = sys.argv[1] if len(sys.argv) > 1 else ""
-    engine = start(path=path)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--suite", choices=engines.SUITES)
+    parser.add_argument("--containerd", action="store_true", help="with the containerd image store")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = engines.fetch(wanted.suite, Path(folder)) if wanted.suite else ""
+        against(start({"features": {"containerd-snapshotter": True}} if wanted.containerd else None, path=path))
+
+
+def against(engine: PrivateEngine) -> None:
+    """Compares with ``docker pull`` on this engine, and ends it."""
     try:
         with running() as ngc, tempfile.TemporaryDirectory() as folder:
             home = Path(folder)

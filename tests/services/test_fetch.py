@@ -231,13 +231,14 @@ def test_more_connections_while_more_bring_more() -> None:
     assert tuned(lambda number: number * 5e6, Limits(6))[-1] == 6
     assert tuned(lambda number: 5e6, Limits())[-1] == fetch._FIRST
     assert max(tuned(lambda number: 5e6, Limits(2))) == 2
+    assert tuned(lambda number: 0.0, Limits())[-1] == fetch._FIRST  # one that is far, and has not answered yet
 
 
 def test_few_connections_where_they_use_up_the_processors() -> None:
-    assert tuned(lambda number: number * 40e6, Limits(), share=0.5)[-1] == fetch._NEAR
+    assert set(tuned(lambda number: number * 40e6, Limits(), share=0.5)) == {fetch._NEAR}
     assert set(tuned(lambda number: number * 40e6, Limits(1), share=0.5)) == {1}
     assert tuned(lambda number: number * 5e6, Limits(), share=0.5)[-1] == fetch.CONNECTIONS  # each of them is slow
-    assert tuned(lambda number: number * 40e6, Limits(), share=0.3)[-1] == fetch.CONNECTIONS
+    assert tuned(lambda number: number * 40e6, Limits(), share=0.2)[-1] == fetch.CONNECTIONS
 
 
 def test_a_request_is_worth_the_wait_for_its_answer() -> None:
@@ -256,7 +257,7 @@ def test_connections_end_with_a_layer_together(tmp_path: Path) -> None:
     blobs = tuple(cache.open(f"sha256:{number:064x}", size) for number in (1, 2))
     progress = TransferProgress({blob.digest: size for blob in blobs}, {})
     fetcher = Fetcher(blobs, lambda: Source([]), progress, cancel, Limits(8))
-    fetcher._pace.chunks = fetch._RUN
+    fetcher._pace.chunks, fetcher._tuner.wanted = fetch._RUN, 8
     runs = []
     while (task := fetcher._take()) is not None and task.part.blob is blobs[0]:
         runs.append(len(task.numbers))

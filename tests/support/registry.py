@@ -403,6 +403,7 @@ class _Front(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body does not wait for the client to confirm the headers
     server: _Front
 
     def handle(self) -> None:

@@ -28,7 +28,9 @@ CONNECTIONS = 16
 _FIRST = 8
 _NEAR = 2
 """connections where the registry is so near that this program is the brake: more only disturb the engine's work"""
-_BRAKE = 0.4
+_GLANCE_SECONDS = 0.08
+"""in which the first ``_NEAR`` connections find out whether it is"""
+_BRAKE = 0.3
 """the share of the processors from which on this program is the brake"""
 _NEAR_RATE = 25_000_000
 """bytes a second of each connection from which on the registry is near"""
@@ -166,6 +168,7 @@ class Fetcher:
             self._cancel.on_set(self.stop)
             self._saver.start()
             self._staff()
+            self.tick()
 
     def tick(self) -> None:
         """To be called some times a second: finds out how many connections are good."""
@@ -521,8 +524,8 @@ class _Tuner:
     def __init__(self, limits: Limits) -> None:
         self._most = max(1, limits.connections)
         self._processors = os.cpu_count() or 1
-        self.wanted = min(_FIRST, self._most)
-        self._fewer = self.wanted
+        self.wanted = self._fewer = min(_NEAR, self._most)
+        self._glanced = False
         self._best = 0.0
         self._since: tuple[float, int, float] | None = None
         self._not_before = 0.0
@@ -535,19 +538,25 @@ class _Tuner:
             self._since = (now, count, used)
             return False
         start, before, used_before = self._since
-        if now - start < _TUNE_SECONDS:
+        if now - start < (_TUNE_SECONDS if self._glanced else _GLANCE_SECONDS):
             return False
         rate, share = (count - before) / (now - start), (used - used_before) / (now - start) / self._processors
+        near, had = rate > _NEAR_RATE * self.wanted, self.wanted
+        if not self._glanced:
+            self._glanced = True
+            if not near:
+                self._since, self.wanted = None, min(_FIRST, self._most)
+            return self.wanted > had
         self._since = None
-        if share > _BRAKE and rate > _NEAR_RATE * self.wanted:
+        if near and share > _BRAKE:
             self._hold(now, min(self.wanted, _NEAR))
         elif rate < self._best * _GAIN:
             self._hold(now, self._fewer)
         elif rate > 0:
             self._best, self._fewer = rate, self.wanted
             self.wanted = min(self._most, self.wanted * 2)
-            self._not_before = now + (_SETTLE_SECONDS if self.wanted > self._fewer else _HOLD_SECONDS)
-        return self.wanted > self._fewer
+            self._not_before = now + (_SETTLE_SECONDS if self.wanted > had else _HOLD_SECONDS)
+        return self.wanted > had
 
     def too_many(self, now: float) -> None:
         """The registry asked for fewer."""
