@@ -160,10 +160,19 @@ class TooSmall(ModalScreen[None]):
     """Covers everything while the window is too small to show it, and goes away by itself."""
 
     CSS_PATH = LOOK
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", show=False)]
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._warnings: list[str] = []
+
+    def has_told(self, warnings: list[str]) -> bool:
+        """Whether all that would end with the wizard has been said; otherwise it is said now."""
+        told = self._warnings == warnings
+        self._warnings = warnings
+        self._say()
+        return told
 
     def compose(self) -> ComposeResult:
         yield Banner(self.session)
@@ -177,11 +186,13 @@ class TooSmall(ModalScreen[None]):
 
     def _say(self) -> None:
         size = self.app.size
-        self.query_one("#too-small", Static).update(
-            _("Please make the window larger\n(now {columns}x{rows}, needs {wide}x{high}).\n\nNothing is lost.").format(
-                columns=size.width, rows=size.height, wide=SMALLEST[0], high=SMALLEST[1]
-            )
+        text = _("Please make the window larger\n(now {columns}x{rows}, needs {wide}x{high}).").format(
+            columns=size.width, rows=size.height, wide=SMALLEST[0], high=SMALLEST[1]
         )
+        how = _("Nothing is lost. Ctrl-C quits.")
+        if self._warnings:
+            how = "\n".join((*self._warnings, _("Press Ctrl-C once more to quit all the same.")))
+        self.query_one("#too-small", Static).update(f"{text}\n\n{how}")
 
 
 def copy_text(app: App[int], session: Session, text: str) -> str:

@@ -289,7 +289,8 @@ class WizardApp(App[int]):
         if isinstance(self.screen, QuitDialog):
             return
         if isinstance(self.screen, TooSmall):
-            self.exit(0)
+            if self.screen.has_told(_ended_with(self.session)):
+                self.exit(0)
             return
         self.push_screen(QuitDialog(self.session), self._quit)
 
@@ -300,30 +301,31 @@ class WizardApp(App[int]):
             self.exit(0)
 
 
+def _ended_with(session: Session) -> list[str]:
+    """What ends when the wizard does, in sentences."""
+    texts = []
+    if (download := session.download) is not None and download.running and not download.lasting:
+        texts.append(_("A download is running. If you quit now it stops, and the next one starts again from zero."))
+    if (training := session.training) is not None and training.running and not training.lasting:
+        texts.append(_("What runs in the container now ends when you quit."))
+    return texts
+
+
 class QuitDialog(Dialog):
     """Stay or leave; staying is the default."""
 
     def __init__(self, session: Session) -> None:
         text: list[Block] = [Para(_("Your place is saved. Start s2s-wizard again and choose Continue."))]
         choices = [Choice("", _("Stay")), Choice("quit", _("Quit"))]
-        download = session.download
-        if download is not None and download.running:
-            if download.lasting:
-                text += [
-                    Gap(),
-                    Para(_("The download goes on without the wizard, which finds it again when it starts.")),
-                ]
-                choices.append(Choice(STOP, _("Quit and stop the download")))
-            else:
-                warning = _("A download is running. If you quit now it stops, and the next one starts again from zero.")
-                text += [Gap(), Para(warning, "$text-warning")]
-        training = session.training
-        if training is not None and training.running:
-            if training.lasting:
-                goes_on = _("The training goes on in the container without the wizard, which finds it again.")
-                text += [Gap(), Para(goes_on)]
-            else:
-                text += [Gap(), Para(_("What runs in the container now ends when you quit."), "$text-warning")]
+        if (download := session.download) is not None and download.running and download.lasting:
+            goes_on = _("The download goes on without the wizard, which finds it again when it starts.")
+            text += [Gap(), Para(goes_on)]
+            choices.append(Choice(STOP, _("Quit and stop the download")))
+        if (training := session.training) is not None and training.running and training.lasting:
+            goes_on = _("The training goes on in the container without the wizard, which finds it again.")
+            text += [Gap(), Para(goes_on)]
+        for warning in _ended_with(session):
+            text += [Gap(), Para(warning, "$text-warning")]
         super().__init__(session, _("Quit the wizard?"), text, choices)
 
 

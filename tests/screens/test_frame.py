@@ -139,6 +139,14 @@ async def test_a_small_window_is_asked_to_grow_and_loses_nothing(start: Start) -
         assert walk.screen.focused.value == "nvapi-half"
 
 
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_a_small_window_can_be_left_where_nothing_would_end(start: Start, key: str) -> None:
+    async with start(size=(60, 20)) as walk:
+        await walk.until(lambda: "Nothing is lost. Ctrl-C quits." in walk.text)
+        await walk.press(key)
+        await walk.until(lambda: walk.app.return_value == 0)
+
+
 @pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
 async def test_quitting_asks_and_staying_is_the_default(start: Start, key: str) -> None:
     async with start() as walk:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from screens.checkup import Findings
-from screens.dialogs import Dialog
+from screens.dialogs import Dialog, TooSmall
 from screens.fields import AskLine, Field
 from tests.screens.conftest import Start, Walk
 from wizard.demo import machine, spec
@@ -584,6 +584,23 @@ async def test_without_room_the_pointer_stands_on_another_image(start: Start) ->
         await walk.go(Step.PULL, image=IMAGE)
         await walk.until(lambda: walk.pointed == "back")
         assert "There is not enough room on the disk" in walk.whole
+
+
+async def test_a_small_window_says_what_is_lost_before_it_is_left(start: Start, slow: Slow) -> None:
+    async with start() as walk:
+        await download(walk)
+        await walk.until(lambda: "25 %" in walk.text)
+        await walk.pilot.resize_terminal(60, 20)
+        await walk.until(lambda: isinstance(walk.screen, TooSmall))
+        await walk.press("ctrl+c")
+        shown = " ".join(walk.text.split())
+        assert (
+            "now it stops, and the next one starts again from zero. Press Ctrl-C once more to quit all the same."
+            in shown
+        )
+        assert walk.app.return_value is None
+        await walk.press("ctrl+c")
+        await walk.until(lambda: walk.app.return_value == 0)
 
 
 async def test_quitting_a_simulated_download_says_what_is_lost(start: Start, slow: Slow) -> None:
