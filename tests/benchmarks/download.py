@@ -158,9 +158,11 @@ def main() -> None:
     parser.add_argument("--suite", choices=engines.SUITES)
     parser.add_argument("--containerd", action="store_true", help="with the containerd image store")
     wanted = parser.parse_args()
+    if wanted.containerd and not wanted.suite:
+        parser.error("--containerd needs --suite: the installed engine may be too old for that store, and ignores it")
     with tempfile.TemporaryDirectory() as folder:
         path = engines.fetch(wanted.suite, Path(folder)) if wanted.suite else ""
-        against(start({"features": {"containerd-snapshotter": True}} if wanted.containerd else None, path=path))
+        against(start(engines.CONTAINERD_STORE if wanted.containerd else None, path=path))
 
 
 def against(engine: PrivateEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import os
 import random
 import threading
@@ -232,6 +233,17 @@ def test_more_connections_while_more_bring_more() -> None:
     assert tuned(lambda number: 5e6, Limits())[-1] == fetch._FIRST
     assert max(tuned(lambda number: 5e6, Limits(2))) == 2
     assert tuned(lambda number: 0.0, Limits())[-1] == fetch._FIRST  # one that is far, and has not answered yet
+
+
+def test_a_registry_that_asks_for_fewer_at_once_gets_no_leap() -> None:
+    tuner, wanted = fetch._Tuner(Limits()), []
+    tuner.look(0.0, 0, 0.0)
+    tuner.too_many(0.02)
+    for tick in range(1, 240):
+        tuner.look(tick / 10, int(tick * 5e5), 0.0)
+        wanted.append(tuner.wanted)
+    assert wanted[:90] == [1] * 90
+    assert max(after / before for before, after in itertools.pairwise(wanted)) == 2
 
 
 def test_few_connections_where_they_use_up_the_processors() -> None:

@@ -23,6 +23,8 @@ from tests.support.engine import CannotStart, PrivateEngine, not_here, start
 INSTALLED = "installed"
 SUITES = ("trixie", "testing")
 """26.1 and 28.5 when this was written."""
+CONTAINERD_STORE = {"features": {"containerd-snapshotter": True}}
+"""for ``engine.start``; the installed engine may be too old for it, and ignores it then"""
 
 _PACKAGES = ("docker.io", "containerd")
 _SIGNED_BY = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -79,7 +81,7 @@ def containerd_engine() -> Iterator[PrivateEngine]:
         try:
             if os.geteuid() != 0:
                 raise CannotStart("only root can start dockerd")
-            private = start({"features": {"containerd-snapshotter": True}}, path=fetch(SUITES[-1], folder))
+            private = start(CONTAINERD_STORE, path=fetch(SUITES[-1], folder))
         except CannotStart as error:
             not_here(error)
         try:

@@ -560,7 +560,7 @@ class _Tuner:
 
     def too_many(self, now: float) -> None:
         """The registry asked for fewer."""
-        self._since = None
+        self._since, self._glanced = None, True
         self._hold(now, max(1, self.wanted // 2))
 
     def _hold(self, now: float, count: int) -> None:
