@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from wizard.model import image_archive
-from wizard.model.image import LABEL_UNFINISHED, ImageReference
+from wizard.model.image import LABEL_UNFINISHED, Document, ImageReference, digest_of
 
 WHOLE = ImageReference.parse("nvcr.io/nvidia/tensorflow:20.11-tf1-py3")
 CONFIG = json.dumps(
@@ -31,6 +31,26 @@ def test_the_beginning_of_an_image_is_marked_as_ours_and_always_the_same() -> No
         "os": "linux",
         "config": {"Labels": {LABEL_UNFINISHED: str(WHOLE)}},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:1", "sha256:2"]},
+    }
+
+
+def test_the_manifest_of_a_beginning_names_its_own_configuration_and_the_registry_s_layers() -> None:
+    """Nothing else of the whole image's is in it: an engine would show its annotations as this one's."""
+    layers = [{"mediaType": "application/layer", "size": n, "digest": f"sha256:{n}"} for n in range(3)]
+    whole = {
+        "schemaVersion": 2,
+        "mediaType": "application/image",
+        "config": {"mediaType": "application/config", "size": 9, "digest": "sha256:9"},
+        "layers": layers,
+        "annotations": {"theirs": "1"},
+    }
+    made = image_archive.beginning_document(Document("application/image", json.dumps(whole).encode()), b"{}", 2)
+    assert made.media_type == "application/image"
+    assert json.loads(made.data) == {
+        "schemaVersion": 2,
+        "mediaType": "application/image",
+        "config": {"mediaType": "application/config", "size": 2, "digest": digest_of(b"{}")},
+        "layers": layers[:2],
     }
 
 

@@ -26,11 +26,9 @@ pytestmark = pytest.mark.real
 Change = Callable[[dict[str, bytes]], None]
 
 
-@pytest.fixture(params=["graph driver", "containerd store"])
-def host(request: pytest.FixtureRequest, ngc: NgcLike) -> Host:
-    name = "engine" if request.param == "graph driver" else "containerd_engine"
-    engine: PrivateEngine = request.getfixturevalue(name)
-    return real.build(engine.environ)
+@pytest.fixture
+def host(any_engine: PrivateEngine, ngc: NgcLike) -> Host:
+    return real.build(any_engine.environ)
 
 
 def parts(ngc: NgcLike, pushed: Pushed) -> dict[str, bytes]:

@@ -55,10 +55,9 @@ def host(engine: PrivateEngine, ngc: NgcLike, tmp_path: Path) -> Host:
     return made(engine, ngc, tmp_path)
 
 
-@pytest.fixture(params=["graph driver", "containerd store"])
-def any_host(request: pytest.FixtureRequest, ngc: NgcLike, tmp_path: Path) -> Host:
-    name = "engine" if request.param == "graph driver" else "containerd_engine"
-    return made(request.getfixturevalue(name), ngc, tmp_path)
+@pytest.fixture
+def any_host(any_engine: PrivateEngine, ngc: NgcLike, tmp_path: Path) -> Host:
+    return made(any_engine, ngc, tmp_path)
 
 
 def check_honest(events: list[object], total: int, *, ended_well: bool = True) -> None:

@@ -27,6 +27,7 @@ from wizard.model.image import LABEL_UNFINISHED, UNFINISHED
 from wizard.model.progress import PullPlan
 from wizard.services import download, pull
 from wizard.services.fetch import Outdated
+from wizard.services.pull import Way
 
 pytestmark = pytest.mark.real
 LAYERS = [MB, 600_000, MB, 600_000, MB, 600_000]
@@ -65,10 +66,11 @@ class Watched:
 
 
 @pytest.fixture
-def host(engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+def host(any_engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(download, "LEAST_PART", 500_000)
+    monkeypatch.setattr(download, "LEAST_STORED_PART", 500_000)
     ngc.throttle(MB)
-    return made(engine, ngc, tmp_path)
+    return made(any_engine, ngc, tmp_path)
 
 
 @pytest.fixture
@@ -80,10 +82,10 @@ def unfinished(host: Host) -> list[str]:
     return [tag for image in host.engine.images() for tag in image.tags if tag.startswith(UNFINISHED)]
 
 
-def pulled(host: Host, watched: Watched, pushed: Pushed, **more: Any) -> list[object]:
+def pulled(host: Host, watched: Watched, pushed: Pushed, way: Way = OURS) -> list[object]:
     """Pulls the image, proves it, and that nothing else is left."""
     events: list[object] = []
-    pull.run(replace(host, engine=watched), pushed.image, None, events.append, way=OURS, **more)
+    pull.run(replace(host, engine=watched), pushed.image, None, events.append, way=way)
     proved(host, pushed)
     check_honest(events, pushed.download_size)
     assert unfinished(host) == []
@@ -99,7 +101,9 @@ def refused(host: Host, watched: Watched, pushed: Pushed, cancel: Cancel | None 
     return caught.value
 
 
-def test_the_engine_unpacks_while_the_rest_comes(host: Host, watched: Watched, ngc: NgcLike) -> None:
+def test_the_engine_unpacks_while_the_rest_comes(
+    host: Host, watched: Watched, any_engine: PrivateEngine, ngc: NgcLike
+) -> None:
     same = images.busybox_archive()
     pushed = ngc.push("parts/whole", layers=[same, *LAYERS, same, MB])
     named: list[list[str]] = []
@@ -115,57 +119,57 @@ def test_the_engine_unpacks_while_the_rest_comes(host: Host, watched: Watched, n
             assert part.layers == tuple(blob.diff_id for blob in pushed.layers[: len(part.layers)])
 
     watched.after = look
-    pulled(host, watched, pushed)
+    pulled(host, watched, pushed, replace(OURS, rate=2 * MB))
     assert watched.loads >= 3
     ends = [0, *sorted(int(name.rpartition("-")[2]) for name in named[-1])]
     for first, end in pairwise(ends):
         assert sum(blob.size for blob in pushed.layers[first:end]) >= download.LEAST_PART
     assert [len(names) for names in named] == [*range(1, watched.loads), watched.loads - 1]
     assert sum(sent_bytes(ngc, blob) for blob in set(pushed.layers)) == pushed.download_size - pushed.config.size
+    assert exit_code(any_engine, pushed, "exit 7") == 7
+
+
+def exit_code(engine: PrivateEngine, pushed: Pushed, script: str) -> int:
+    """Runs a script in a container of the image: all that the engine needs for it is there."""
+    client = engine.client()
+    try:
+        box = client.create_container(pushed.image, ["/bin/sh", "-c", script])
+        try:
+            client.start(box)
+            return int(client.wait(box)["StatusCode"])
+        finally:
+            client.remove_container(box, force=True)
+    finally:
+        client.close()
 
 
 def test_a_part_is_worth_a_load(host: Host, watched: Watched, ngc: NgcLike, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = ngc.push("parts/small", layers=[100_000] * 30)
     ngc.throttle(None)
-    monkeypatch.setattr(download, "LEAST_PART", 1_500_000)
+    for name in ("LEAST_PART", "LEAST_STORED_PART"):
+        monkeypatch.setattr(download, name, 1_500_000)
     pulled(host, watched, pushed)
     assert watched.loads <= 3
 
 
-def test_the_containerd_store_gets_one_archive(
-    containerd_engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "LEAST_PART", 500_000)
-    host = made(containerd_engine, ngc, tmp_path)
-    watched = Watched(host)
-    pulled(host, watched, ngc.push("parts/containerd", layers=LAYERS))
-    assert watched.loads == 1
-
-
-@pytest.mark.parametrize("store", ["graph driver", "containerd store"])
-def test_a_layer_that_was_wrong_is_given_once_more(
-    store: str, engine: PrivateEngine, ngc: NgcLike, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_layer_that_was_wrong_is_given_once_more(host: Host, watched: Watched, ngc: NgcLike) -> None:
     """The first bytes are changed on their way and given to the engine long before the layer could be compared; but not
     to the containerd store, which would go on with them at the next attempt.
     """
-    if store == "containerd store":
-        engine = request.getfixturevalue("containerd_engine")
-    host = made(engine, ngc, tmp_path)
-    watched = Watched(host)
+    containerd = host.engine.info().containerd_store
     pushed = ngc.push("parts/changed", layers=[3 * MB, MB])
-    ngc.throttle(MB)
     ngc.corrupt(pushed.layers[0], at=100, times=1)
     events = pulled(host, watched, pushed)
-    assert (watched.outdated, watched.loads) == ((0, 1) if store == "containerd store" else (1, 2))
+    assert watched.outdated == (0 if containerd else 1)
     assert not [event for event in only(Line, events) if "once more" in event.text]
 
 
+@pytest.mark.parametrize("any_engine", ["graph driver"], indirect=True)
 def test_an_image_that_the_engine_has_in_part(
-    host: Host, watched: Watched, engine: PrivateEngine, ngc: NgcLike
+    host: Host, watched: Watched, any_engine: PrivateEngine, ngc: NgcLike
 ) -> None:
     pushed = ngc.push("parts/partly", layers=LAYERS)
-    client = engine.client()
+    client = any_engine.client()
     try:
 
         def keep(number: int) -> None:
@@ -250,11 +254,13 @@ def test_an_engine_that_is_restarted_in_between(
     assert watched.loads >= 3
 
 
-def test_killed_between_two_parts(host: Host, engine: PrivateEngine, ngc: NgcLike, tmp_path: Path) -> None:
+def test_killed_between_two_parts(host: Host, any_engine: PrivateEngine, ngc: NgcLike, tmp_path: Path) -> None:
     """What the killed one has left in the engine is used, and goes at the end."""
-    pushed = ngc.push("parts/killed", layers=[17 * MB, 2 * MB, 9 * MB, 9 * MB])
+    first = 65 * MB if host.engine.info().containerd_store else 17 * MB
+    pushed = ngc.push("parts/killed", layers=[first, 2 * MB, 9 * MB, 9 * MB])
     ngc.throttle(6 * MB)
-    environ = {**engine.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg")}
+    ngc.stall(pushed.layers[3], MB)
+    environ = {**any_engine.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg")}
     program = str(Path(sys.executable).with_name("s2s-wizard"))
     words = [program, "pull", pushed.image, "--via", "download", "--connections", "2", "--json"]
     with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL) as running:
@@ -265,6 +271,7 @@ def test_killed_between_two_parts(host: Host, engine: PrivateEngine, ngc: NgcLik
     assert len(unfinished(host)) == 1
     assert host.engine.image(pushed.image) is None
     ngc.throttle(None)
+    ngc.release()
     ngc.requests.clear()
     done = subprocess.run(words, env=environ, stdout=subprocess.PIPE, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -276,11 +283,12 @@ def test_killed_between_two_parts(host: Host, engine: PrivateEngine, ngc: NgcLik
     assert FolderCache(str(tmp_path / "xdg" / "s2s-wizard")).usage() == 0
 
 
-def test_only_what_is_ours_goes(host: Host, watched: Watched, engine: PrivateEngine, ngc: NgcLike) -> None:
-    client = engine.client()
-    mine = f"{UNFINISHED}:mine"
+def test_only_what_is_ours_goes(host: Host, watched: Watched, any_engine: PrivateEngine, ngc: NgcLike) -> None:
+    client = any_engine.client()
+    mine, other = f"{UNFINISHED}:mine", ngc.push("parts/mine", layers=[1000]).image
+    pull.run(host, other, None, way=Way("engine"))
     try:
-        client.tag(images.BUSYBOX, UNFINISHED, "mine")
+        client.tag(other, UNFINISHED, "mine")
         pushed = ngc.push("parts/others", layers=LAYERS)
         left: list[str] = []
 
@@ -295,10 +303,10 @@ def test_only_what_is_ours_goes(host: Host, watched: Watched, engine: PrivateEng
         pull.run(replace(host, engine=watched), pushed.image, None, way=OURS)
         assert left
         assert unfinished(host) == [mine]
-        client.tag(images.BUSYBOX, UNFINISHED, "mine")
+        client.tag(other, UNFINISHED, "mine")
         download.clean(host)
         assert unfinished(host) == [mine]
     finally:
         client.remove_image(mine)
         client.close()
-    assert host.engine.image(images.BUSYBOX) is not None
+    assert host.engine.image(other) is not None

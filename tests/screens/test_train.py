@@ -273,7 +273,9 @@ async def test_another_wizard_finds_it_and_stops_it(start: Start, slow: Bench) -
         await walk.press("enter")
         await walk.until(lambda: "ahead" in walk.offered)
         assert training_run.find(slow.host, NAME) is not None
-        await walk.until(lambda: walk.app.session.training.state.checkpoint, "that of step 0, which would end it")
+        training = walk.app.session.training
+        assert training is not None
+        await walk.until(lambda: training.state.checkpoint, "that of step 0, which would end it")
         await walk.choose("stop")
         await walk.choose("checkpoint")
         await walk.until(lambda: "when the next checkpoint is on the disk" in walk.whole + walk.text)

@@ -92,6 +92,14 @@ def containerd_engine() -> Iterator[PrivateEngine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(params=["graph driver", "containerd store"])
+def any_engine(request: pytest.FixtureRequest) -> PrivateEngine:
+    """An engine with each kind of image store."""
+    name = "engine" if request.param == "graph driver" else "containerd_engine"
+    found: PrivateEngine = request.getfixturevalue(name)
+    return found
+
+
 @pytest.fixture(scope="session", params=[INSTALLED, *SUITES])
 def engine_path(request: pytest.FixtureRequest) -> Iterator[str]:
     """For ``engine.start(path=…)``: where each version's programs lie; "" for the installed one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ from wizard.model import ngc_key
 from wizard.model.engine import ImageInfo
 from wizard.model.errors import Problem, Trouble
 from wizard.model.finding import Evidence
-from wizard.model.image import Document, ImageReference, Layer, Manifest
+from wizard.model.image import Document, ImageReference, Layer, Manifest, digest_of
 from wizard.model.key_store import KeyFacts
 from wizard.model.machine import Reached
 from wizard.model.proxy import Proxies, address
@@ -150,4 +149,4 @@ class SimRegistry:
 
 
 def _digest(text: str) -> str:
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return digest_of(text.encode())

@@ -74,6 +74,11 @@ class Layer:
     size: int
 
 
+def digest_of(data: bytes | bytearray) -> str:
+    """The name of these bytes in a registry and an engine."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A manifest or a list of them, byte for byte as the registry has it: only so its digest can be proved."""
@@ -83,7 +88,7 @@ class Document:
 
     @property
     def digest(self) -> str:
-        return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+        return digest_of(self.data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 
-from wizard.model.image import LABEL_UNFINISHED, Document, ImageReference
+from wizard.model.image import LABEL_UNFINISHED, Document, ImageReference, digest_of
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _BLOCK = 512
@@ -61,6 +61,14 @@ def beginning(config: bytes, count: int, whole: ImageReference) -> bytes:
             "rootfs": {"type": "layers", "diff_ids": about["rootfs"]["diff_ids"][:count]},
         }
     ).encode()
+
+
+def beginning_document(whole: Document, config: bytes, count: int) -> Document:
+    """The manifest of the image whose configuration ``beginning`` has made; ``whole`` is that of the whole image."""
+    about = json.loads(whole.data)
+    about["config"] |= {"digest": digest_of(config), "size": len(config)}
+    wanted = {name: about[name] for name in ("schemaVersion", "mediaType", "config") if name in about}
+    return Document(whole.media_type, json.dumps(wanted | {"layers": about["layers"][:count]}).encode())
 
 
 def layout() -> bytes:

@@ -22,7 +22,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
 from wizard.model.finding import Evidence
 from wizard.model.i18n import _
-from wizard.model.image import Document, ImageReference
+from wizard.model.image import Document, ImageReference, digest_of
 from wizard.model.progress import PullPlan, TransferProgress
 from wizard.services.download import REASONS, check_room
 from wizard.services.pull import Loading, Pulled, Room, Telling, compared, said
@@ -100,7 +100,7 @@ def run(
     image = _chosen(_images(contents, info.arch or "amd64"), str(reference), path)
     config, layers = contents.real(image.config), [contents.real(layer) for layer in image.layers]
     about = contents.json(config)
-    digest = f"sha256:{hashlib.sha256(contents.small[config]).hexdigest()}"
+    digest = digest_of(contents.small[config])
     _check(about, layers, info, reference, path)
     digests = (image.document.digest if image.document else "", digest)
     here = host.engine.image(str(reference))

@@ -3,9 +3,9 @@
 What is in the cache survives everything that may end this program. The engine gets an archive that every engine takes;
 layers that it is known to have are left out of it, and not fetched.
 
-An engine with a graph driver unpacks an archive only when all of it has arrived. So it is given the image in parts: all
-but the last make an image of our own with the first layers only, and the engine, which has those then, unpacks them
-while the next ones come. These images are removed at the end; those of a process that was killed, with the next one's.
+An engine unpacks an archive only when all of it has arrived. So it is given the image in parts: all but the last make
+an image of our own with the first layers only, and the engine, which has those then, unpacks them while the next ones
+come. These images are removed at the end; those of a process that was killed, with the next one's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wizard.model.errors import Problem, Trouble
 from wizard.model.event import Cancel, Emit, Finished, Line
 from wizard.model.finding import Evidence
 from wizard.model.i18n import N_, _
-from wizard.model.image import LABEL_UNFINISHED, UNFINISHED, ImageReference, Manifest
+from wizard.model.image import LABEL_UNFINISHED, UNFINISHED, Document, ImageReference, Layer, Manifest, digest_of
 from wizard.model.machine import DiskSpace
 from wizard.model.progress import PullPlan, TransferProgress, Wait
 from wizard.model.secret import Secret
@@ -40,6 +40,8 @@ _MOST_RELATIVES = 4
 """images of the same repository whose manifests are asked for, to find layers in common"""
 LEAST_PART = 16_000_000
 """bytes of a part of an image that are worth a load of their own"""
+LEAST_STORED_PART = 64_000_000
+"""the same with the containerd store, where each load and each removal of what it made costs a tenth of a second"""
 _MOST_PARTS = 16
 _GRACE_SECONDS = 3.0
 """for an engine that unpacks a part when the download is stopped: what it makes later is not removed any more"""
@@ -309,11 +311,9 @@ class _Work:
         here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
         self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))
         self._telling = Telling(self._progress, emit, clock, stall_after, REASONS)
-        # The containerd store takes the layers of an archive as they come, and podman knows no layers but its own.
-        self._divides = (
-            not info.containerd_store
-            and info.kind is not EngineKind.PODMAN
-            and len(_unpacked(self._stock.config)) == len(manifest.layers)
+        # Podman knows no layers but its own.
+        self._divides = info.kind is not EngineKind.PODMAN and len(_unpacked(self._stock.config)) == len(
+            manifest.layers
         )
 
     def run(self) -> str:
@@ -389,12 +389,16 @@ class _Work:
                 blob.close()
 
     def _archive(self, part: _Part, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
-        """The archive of a part: its first layer as it comes, the others as soon as they are whole. Its last layer is
-        the one that is here when the engine has nothing to do, and there is enough for it; what the archive is comes
-        behind.
+        """The archive of a part: its layers as soon as they are whole. Its last layer is the one that is here when the
+        engine has nothing to do, and there is enough for it; what the archive is comes behind.
+
+        An engine with a graph driver looks at nothing before it has all, so that it gets a part's first layer as it
+        comes. The containerd store keeps what it was given, also of an archive that was broken off: that has to be
+        right.
         """
         archive, layers, sent = image_archive, self._manifest.layers, dict[str, int]()
-        least = max(LEAST_PART, self._manifest.download_size // _MOST_PARTS)
+        store = self._info.containerd_store
+        least = max(LEAST_STORED_PART if store else LEAST_PART, self._manifest.download_size // _MOST_PARTS)
 
         def enough() -> bool:
             idle = part.before is None or not part.before.is_alive()
@@ -404,10 +408,7 @@ class _Work:
         for layer in layers[part.first :]:
             blob = blobs.get(layer.digest)
             if blob is not None and layer.digest not in sent:
-                # An engine with a graph driver looks at nothing before it has all, so that a part's first layer goes as
-                # it comes. A later one that is not whole would hold up those that are, and the containerd store keeps
-                # what it was given, also of an archive that was broken off: that has to be right.
-                if (sent or not self._divides) and (enough() or not fetcher.wait(layer.digest, enough)):
+                if (sent or store or not self._divides) and (enough() or not fetcher.wait(layer.digest, enough)):
                     break
                 try:
                     yield from archive.member(archive.path_of(layer.digest), blob.size, fetcher.stream(blob))
@@ -429,24 +430,29 @@ class _Work:
 
     def _unfinished(self, count: int) -> Iterator[bytes]:
         """What makes an image of the first ``count`` layers."""
-        archive, manifest = image_archive, self._manifest
-        data = archive.beginning(self._stock.config, count, self._reference)
+        manifest = self._manifest
+        config = image_archive.beginning(self._stock.config, count, self._reference)
         name = replace(ImageReference.parse(UNFINISHED), tag=f"{manifest.config_digest[-12:]}-{count}")
-        layers = [archive.path_of(layer.digest) for layer in manifest.layers[:count]]
-        yield from archive.file("config.json", data)
-        yield from archive.file("manifest.json", archive.legacy(name, "config.json", layers))
+        document = image_archive.beginning_document(manifest.documents[-1], config, count)
+        return self._image(name, (document,), config, manifest.layers[:count])
 
     def _documents(self) -> Iterator[bytes]:
         """What makes the image."""
-        manifest, archive = self._manifest, image_archive
-        config = archive.path_of(manifest.config_digest)
+        return self._image(self._reference, self._manifest.documents, self._stock.config, self._manifest.layers)
+
+    def _image(
+        self, name: ImageReference, documents: tuple[Document, ...], config: bytes, layers: tuple[Layer, ...]
+    ) -> Iterator[bytes]:
+        """What makes an image of layers that the engine has, or that came before in the archive."""
+        archive = image_archive
+        place = archive.path_of(digest_of(config))
         yield from archive.file("oci-layout", archive.layout())
-        yield from archive.file("index.json", archive.index(self._reference, manifest.documents[0]))
-        for document in manifest.documents:
+        yield from archive.file("index.json", archive.index(name, documents[0]))
+        for document in documents:
             yield from archive.file(archive.path_of(document.digest), document.data)
-        yield from archive.file(config, self._stock.config)
-        layers = [archive.path_of(layer.digest) for layer in manifest.layers]
-        yield from archive.file("manifest.json", archive.legacy(self._reference, config, layers))
+        yield from archive.file(place, config)
+        paths = [archive.path_of(layer.digest) for layer in layers]
+        yield from archive.file("manifest.json", archive.legacy(name, place, paths))
 
     def _verdict(self, loads: list[Loading]) -> Trouble | None:
         """What the engine had against the archives. Raises ``DISK_FULL``, which nothing more can help against."""

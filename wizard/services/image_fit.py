@@ -6,7 +6,6 @@ of the driver, and what it requires of the machine, in its environment and its l
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from wizard.knowledge.images import Capability, Images, KnownImage, Version, loa
 from wizard.model.errors import UNREACHABLE, Trouble
 from wizard.model.gpu import Gpu, GpuReport
 from wizard.model.i18n import _
-from wizard.model.image import Confidence, ImageReference, ImageSettings
+from wizard.model.image import Confidence, ImageReference, ImageSettings, digest_of
 from wizard.model.secret import Secret
 
 _LARGEST = 4 * 2**20
@@ -235,7 +234,7 @@ def _from_registry(host: Host, reference: ImageReference, key: Secret | None, ar
     ):
         while len(data) < size and (piece := stream.read()):
             data += piece
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != manifest.config_digest:
+    if digest_of(data) != manifest.config_digest:
         return None
     return read(bytes(data))
 
