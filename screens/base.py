@@ -229,6 +229,15 @@ class StepScreen(Screen[None]):
         """Whether a service runs for this screen."""
         return self._job is not None
 
+    def stop_safely(self) -> bool:
+        """Whether the step can be left; otherwise what runs is asked to come to a safe end, which is said."""
+        reason = self.hold()
+        if reason:
+            if self._job is not None:
+                self._job.cancel.set()
+            self.tell(reason)
+        return not reason
+
     def end_work(self) -> None:
         """Stops listening to the service that runs, and asks it to stop."""
         if self._job is not None:
@@ -373,13 +382,8 @@ class StepScreen(Screen[None]):
         """To the step before; while something runs that must not be cut off, only asks it to stop."""
         if not self.leads_back:
             return
-        reason = self.hold()
-        if reason:
-            if self._job is not None:
-                self._job.cancel.set()
-            self.tell(reason)
-            return
-        self.go(Step.WELCOME if self.session.looking else preceding(self.step))
+        if self.stop_safely():
+            self.go(Step.WELCOME if self.session.looking else preceding(self.step))
 
     def action_skip(self) -> None:
         if not self.skippable or self.hold() or self.session.looking:

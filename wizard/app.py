@@ -22,6 +22,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.reactive import Reactive
 from textual.theme import Theme
+from textual.timer import Timer
 
 import screens
 from screens.base import Explain, Go, StepScreen
@@ -48,6 +49,8 @@ SWITCH_SECONDS = 0.0005
 """How long one thread keeps the interpreter when another wants it; Python's own choice is ten times as long."""
 END_SECONDS = 3.0
 """How long an end by a signal may take."""
+_SAFE_SECONDS = 0.1
+"""Between two looks whether what changes the machine has come to a safe end."""
 CANNOT = ("", "dumb", "unknown")
 """Values of TERM that promise nothing."""
 PLAIN = {"━": "=", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "…": "~", "·": "-", "→": ">", "•": "*"}
@@ -124,6 +127,8 @@ class WizardApp(App[int]):
         self._recall(self.session)
         self._home = self.session
         self.crash: Exception | None = None
+        self._ending: Timer | None = None
+        """looks whether what is being changed has come to a safe end, and then leaves"""
 
     @property
     def available_themes(self) -> dict[str, Theme]:
@@ -289,32 +294,57 @@ class WizardApp(App[int]):
         if isinstance(self.screen, QuitDialog):
             return
         if isinstance(self.screen, TooSmall):
-            if self.screen.has_told(_ended_with(self.session)):
-                self.exit(0)
+            if self.screen.has_told(self._warnings()):
+                self._end()
             return
-        self.push_screen(QuitDialog(self.session), self._quit)
+        self.push_screen(QuitDialog(self.session, self._warnings()), self._quit)
 
     def _quit(self, answer: str | None) -> None:
         if answer == STOP and self.session.download is not None:
             self.session.download.stop()
         if answer in ("quit", STOP):
+            self._end()
+        elif self._ending is not None:
+            self._ending.stop()
+            self._ending = None
+
+    def _end(self) -> None:
+        """Leaves, once what changes the machine has come to a safe end; the second time at once."""
+        if self._ending is not None or self._page.stop_safely():
+            self.exit(0)
+        else:
+            self._ending = self.set_interval(_SAFE_SECONDS, self._end_if_safe)
+
+    def _end_if_safe(self) -> None:
+        if not self._page.working:
             self.exit(0)
 
+    @property
+    def _page(self) -> StepScreen:
+        """The page of the step, also when something lies on top of it."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, StepScreen))
 
-def _ended_with(session: Session) -> list[str]:
-    """What ends when the wizard does, in sentences."""
-    texts = []
-    if (download := session.download) is not None and download.running and not download.lasting:
-        texts.append(_("A download is running. If you quit now it stops, and the next one starts again from zero."))
-    if (training := session.training) is not None and training.running and not training.lasting:
-        texts.append(_("What runs in the container now ends when you quit."))
-    return texts
+    def _warnings(self) -> list[str]:
+        """What to know before leaving, in sentences: what ends with the wizard."""
+        texts, session = [], self.session
+        if (download := session.download) is not None and download.running and not download.lasting:
+            texts.append(_("A download is running. If you quit now it stops, and the next one starts again from zero."))
+        if (training := session.training) is not None and training.running and not training.lasting:
+            texts.append(_("What runs in the container now ends when you quit."))
+        if self._page.hold():
+            text = _(
+                "This machine is being changed. If you quit, that first comes to a safe end; then the wizard ends."
+            )
+            if self._ending is not None:
+                text = _("There is no safe end yet. If you quit all the same, the next wizard says what was done.")
+            texts.append(text)
+        return texts
 
 
 class QuitDialog(Dialog):
     """Stay or leave; staying is the default."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, warnings: list[str]) -> None:
         text: list[Block] = [Para(_("Your place is saved. Start s2s-wizard again and choose Continue."))]
         choices = [Choice("", _("Stay")), Choice("quit", _("Quit"))]
         if (download := session.download) is not None and download.running and download.lasting:
@@ -324,7 +354,7 @@ class QuitDialog(Dialog):
         if (training := session.training) is not None and training.running and training.lasting:
             goes_on = _("The training goes on in the container without the wizard, which finds it again.")
             text += [Gap(), Para(goes_on)]
-        for warning in _ended_with(session):
+        for warning in warnings:
             text += [Gap(), Para(warning, "$text-warning")]
         super().__init__(session, _("Quit the wizard?"), text, choices)
 

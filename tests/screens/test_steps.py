@@ -336,6 +336,84 @@ async def test_a_repair_is_not_left_half_way(start: Start, monkeypatch: pytest.M
         await walk.until(lambda: "You stopped it." in walk.whole)
 
 
+@pytest.fixture
+def repairing(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, threading.Event]]:
+    """Repairs that note when they were ``asked`` to stop, and stop when the test says that it is ``safe``."""
+    marks = {"asked": threading.Event(), "safe": threading.Event()}
+
+    def slow(_host: Host, _fix: object, _emit: object, cancel: Any, *, defer: bool) -> None:
+        if cancel.wait(10):
+            marks["asked"].set()
+        marks["safe"].wait(10)
+        raise Trouble(Problem.CANCELLED)
+
+    monkeypatch.setattr(repairs, "apply", slow)
+    yield marks
+    marks["safe"].set()
+
+
+async def begin_repair(walk: Walk) -> None:
+    await walk.go(Step.REPAIRS)
+    await walk.choose("repair")
+    await walk.until(lambda: "Repairing" in walk.text)
+
+
+async def test_quitting_waits_for_a_repair_to_end_safely(start: Start, repairing: dict[str, threading.Event]) -> None:
+    async with start(sudo_ready("unknown-runtime")) as walk:
+        await begin_repair(walk)
+        await walk.press("q")
+        assert "that first comes to a safe end" in walk.whole
+        assert not repairing["asked"].is_set()
+        await walk.choose("quit")
+        await walk.until(lambda: repairing["asked"].is_set() and "is being ended cleanly" in walk.text)
+        assert walk.app.return_value is None
+        repairing["safe"].set()
+        await walk.until(lambda: walk.app.return_value == 0)
+
+
+async def test_who_stays_after_all_is_not_taken_along(start: Start, repairing: dict[str, threading.Event]) -> None:
+    async with start(sudo_ready("unknown-runtime")) as walk:
+        await begin_repair(walk)
+        await walk.press("q")
+        await walk.choose("quit")
+        await walk.until(repairing["asked"].is_set)
+        await walk.press("q")
+        assert "There is no safe end yet" in walk.whole
+        await walk.press("enter")
+        repairing["safe"].set()
+        await walk.until(lambda: "You stopped it." in walk.whole)
+        await walk.pilot.pause(0.3)
+        assert walk.app.return_value is None
+
+
+async def test_quitting_twice_does_not_wait(start: Start, repairing: dict[str, threading.Event]) -> None:
+    async with start(sudo_ready("unknown-runtime")) as walk:
+        await begin_repair(walk)
+        await walk.pilot.resize_terminal(60, 20)
+        await walk.until(lambda: isinstance(walk.screen, TooSmall))
+        await walk.press("ctrl+c")
+        assert "that first comes to a safe end" in " ".join(walk.text.split())
+        await walk.press("ctrl+c")
+        await walk.until(repairing["asked"].is_set)
+        await walk.press("ctrl+c")
+        assert "If you quit all the same, the next wizard says" in " ".join(walk.text.split())
+        assert walk.app.return_value is None
+        await walk.press("ctrl+c")
+        await walk.until(lambda: walk.app.return_value == 0)
+
+
+async def test_staying_lets_a_repair_go_on(start: Start, repairing: dict[str, threading.Event]) -> None:
+    async with start(sudo_ready("unknown-runtime")) as walk:
+        await begin_repair(walk)
+        await walk.press("q")
+        await walk.press("enter")
+        await walk.pilot.pause(0.3)
+        assert not repairing["asked"].is_set()
+        assert walk.step is Step.REPAIRS
+        await walk.press("escape")
+        await walk.until(repairing["asked"].is_set)
+
+
 async def test_the_last_step_is_shown_with_what_it_stops_and_can_be_protected(start: Start) -> None:
     host = sudo_ready("healthy")
     made = repairs.apply(host, must(repairs.plan(host, "restart-docker")), defer=True)
