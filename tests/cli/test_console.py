@@ -156,6 +156,18 @@ def test_no_is_the_answer_of_enter(typed: str, answer: bool, monkeypatch: pytest
     assert ask("Really?") is answer
 
 
+def test_a_long_question_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stdin", Screen("\n"))
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    text = "Docker keeps nothing of a download that is stopped: the next one starts again from zero."
+    ask(f"{text}\nStop the download?")
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines) == f"{text} Stop the download? [y/N] "
+
+
 def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert ask("Really?") is None

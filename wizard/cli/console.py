@@ -207,7 +207,9 @@ def ask(question: str, is_over: Callable[[], bool] | None = None) -> bool | None
     """
     if not can_ask():
         return None
-    sys.stderr.write(_("{question} [y/N] ").format(question=question))
+    columns = shutil.get_terminal_size().columns - len(" [y/N] ")
+    lines = [part for line in question.splitlines() for part in wrap(line, columns)]
+    sys.stderr.write(_("{question} [y/N] ").format(question="\n".join(lines)))
     sys.stderr.flush()
     try:
         while is_over is not None and not select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
