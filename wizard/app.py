@@ -316,7 +316,7 @@ class WizardApp(App[int]):
             self._ending = self.set_interval(_SAFE_SECONDS, self._end_if_safe)
 
     def _end_if_safe(self) -> None:
-        if not self._page.working:
+        if not self._page.hold():
             self.exit(0)
 
     @property
