@@ -1,9 +1,10 @@
 """What a download costs against ``docker pull`` on the same engine and registry, in one run: ``python -m
 tests.benchmarks.download [--suite SUITE [--containerd]]``: with the installed engine, or a Debian suite's.
 
-Images of 60 x 5 MB and 3 x 300 MB of data that cannot be compressed; a registry that gives each connection 5 MB/s, and
-one without a limit. Prints wall times and ratios, the bytes that are fetched again after a kill at half, the memory of
-a download, how long after the registry's answers the size is known, and the time of a pull of what is here.
+Images of 60 x 5 MB and 3 x 300 MB of data that cannot be compressed, and one of many files that unpack to three times
+as much; a registry that gives each connection 5 MB/s, and one without a limit. Prints wall times and ratios, the bytes
+that are fetched again after a kill at half, the memory of a download, how long after the registry's answers the size is
+known, and the time of a pull of what is here.
 
 The program starts as pip installs it, with its byte code written beforehand, whatever this process was told about that.
 Where nothing slows the registry down, rounds of the two sides alternate and medians are compared. Each begins with
@@ -15,12 +16,15 @@ for each gigabyte.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import random
 import signal
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +35,12 @@ from tests.support.engine import PrivateEngine, start
 from tests.support.registry import NgcLike, Pushed, running
 
 MB = 1_000_000
-IMAGES = {"60 x 5 MB": [5 * MB] * 60, "3 x 300 MB": [300 * MB] * 3}
+IMAGES: dict[str, list[int]] = {"60 x 5 MB": [5 * MB] * 60, "3 x 300 MB": [300 * MB] * 3}
+FILES = 2500
+"""in each of the ``FILE_LAYERS`` layers of the third image"""
+FILE_LAYERS = 6
+_PART = 20_000
+"""bytes that stand three times in each of them"""
 PROGRAM = str(Path(sys.executable).with_name("s2s-wizard"))
 ROUNDS = 9
 
@@ -91,6 +100,17 @@ def compare(
         f" {seconds[0] / seconds[1]:.2f} times as fast, {seconds[1] / seconds[0]:.2f} times the time",
         flush=True,
     )
+
+
+def files(seed: int) -> bytes:
+    """The archive of a layer of files that gzip makes a third of: to unpack it takes longer than the rest."""
+    buffer, source = io.BytesIO(), random.Random(seed)
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(FILES):
+            member = tarfile.TarInfo(f"opt/{seed}/{number // 100}/{number}")
+            member.size = 3 * _PART
+            archive.addfile(member, io.BytesIO(3 * source.randbytes(_PART)))
+    return buffer.getvalue()
 
 
 def killed(engine: PrivateEngine, pushed: Pushed, ngc: NgcLike, home: Path) -> None:
@@ -165,33 +185,44 @@ def main() -> None:
         against(start(engines.CONTAINERD_STORE if wanted.containerd else None, path=path))
 
 
+def against_image(
+    engine: PrivateEngine, ngc: NgcLike, home: Path, name: str, pushed: Pushed, memory: int, ways: tuple[str, ...]
+) -> None:
+    """Compares with ``docker pull`` of this image; ``memory`` is what the cache, the engine's copy and the unpacked
+    files fill.
+    """
+    direct = pushed.image.replace(ngc.host, "{}:{}".format(*ngc.backend))
+    ngc.throttle(5 * MB)
+    compare(
+        f"{name}, 5 MB/s for each connection",
+        lambda: docker_pull(engine, pushed.image),
+        lambda: wizard_pull(engine, pushed.image, home, "--via", "download"),
+        lambda: forget(engine, pushed.image),
+    )
+    ngc.throttle(None)
+    for via in ways:
+        compare(
+            f"{name}, no limit, --via {via}",
+            lambda: docker_pull(engine, direct),
+            lambda via=via: wizard_pull(engine, direct, home, "--via", via),  # type: ignore[misc]
+            lambda: forget(engine, direct),
+            rounds=ROUNDS,
+            memory=memory,
+        )
+
+
 def against(engine: PrivateEngine) -> None:
     """Compares with ``docker pull`` on this engine, and ends it."""
     try:
         with running() as ngc, tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
-            backend = "{}:{}".format(*ngc.backend)
             small(engine, ngc, home)
             for name, layers in IMAGES.items():
                 pushed = ngc.push("bench/" + name.split()[0], layers=layers)
-                direct = pushed.image.replace(ngc.host, backend)
-                ngc.throttle(5 * MB)
-                compare(
-                    f"{name}, 5 MB/s for each connection",
-                    lambda image=pushed.image: docker_pull(engine, image),  # type: ignore[misc]
-                    lambda image=pushed.image: wizard_pull(engine, image, home, "--via", "download"),  # type: ignore[misc]
-                    lambda image=pushed.image: forget(engine, image),  # type: ignore[misc]
-                )
-                ngc.throttle(None)
-                for via in ("download", "engine"):
-                    compare(
-                        f"{name}, no limit, --via {via}",
-                        lambda image=direct: docker_pull(engine, image),  # type: ignore[misc]
-                        lambda image=direct, via=via: wizard_pull(engine, image, home, "--via", via),  # type: ignore[misc]
-                        lambda image=direct: forget(engine, image),  # type: ignore[misc]
-                        rounds=ROUNDS,
-                        memory=3 * pushed.download_size,  # the cache, the engine's copy, and what it unpacks
-                    )
+                against_image(engine, ngc, home, name, pushed, 3 * pushed.download_size, ("download", "engine"))
+            many = ngc.push("bench/files", layers=[files(number) for number in range(FILE_LAYERS)])
+            name = f"{FILE_LAYERS} x {many.download_size // FILE_LAYERS / MB:.0f} MB of files"
+            against_image(engine, ngc, home, name, many, 6 * many.download_size, ("download",))
             killed(engine, pushed, ngc, home)
     finally:
         engine.stop()

@@ -51,6 +51,8 @@ INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CHUNK = 16 * 1024
+_PIECES_PER_SECOND = 50
+"""at most, where a speed is set: each costs processor time, which who is measured beside this would lack"""
 _AT_ONCE = 64 * 1024 * 1024
 """random bytes; more cannot be made in one piece"""
 
@@ -554,7 +556,8 @@ class _Handler(BaseHTTPRequestHandler):
         stall = faults.stalls.get(digest)
         sent, started = 0, time.monotonic()
         begins = int((response.getheader("Content-Range") or "bytes 0-").partition(" ")[2].partition("-")[0])
-        while piece := response.read(_CHUNK):
+        size = max(_CHUNK, int((faults.bytes_per_second or 0) / _PIECES_PER_SECOND))
+        while piece := response.read(size):
             for fault in faults.corrupt.get(digest, ()):
                 place = len(piece) // 2 if fault.at is None and sent == 0 else (fault.at or -1) - begins - sent
                 if 0 <= place < len(piece) and fault.times > 0:
