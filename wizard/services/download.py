@@ -311,10 +311,8 @@ class _Work:
         here |= {digest: self._sizes[digest] for digest in self._stock.skipped}
         self._progress = TransferProgress(self._sizes, here, manifest.config_size, len(self._stock.skipped))
         self._telling = Telling(self._progress, emit, clock, stall_after, REASONS)
-        # Podman knows no layers but its own.
-        self._divides = info.kind is not EngineKind.PODMAN and len(_unpacked(self._stock.config)) == len(
-            manifest.layers
-        )
+        as_described = len(_unpacked(self._stock.config)) == len(manifest.layers)
+        self._divides = as_described and info.kind is not EngineKind.PODMAN  # which knows no layers but its own
 
     def run(self) -> str:
         """Fetches, loads and compares; the image's id."""
@@ -389,8 +387,9 @@ class _Work:
                 blob.close()
 
     def _archive(self, part: _Part, blobs: dict[str, CachedBlob], fetcher: Fetcher) -> Iterator[bytes]:
-        """The archive of a part: its layers as soon as they are whole. Its last layer is the one that is here when the
-        engine has nothing to do, and there is enough for it; what the archive is comes behind.
+        """The archive of a part: its layers as soon as they are whole, since one that is not would hold up those that
+        are. Its last layer is the one that is here when the engine has nothing to do, and there is enough for it; what
+        the archive is comes behind.
 
         An engine with a graph driver looks at nothing before it has all, so that it gets a part's first layer as it
         comes. The containerd store keeps what it was given, also of an archive that was broken off: that has to be
