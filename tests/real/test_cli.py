@@ -223,7 +223,7 @@ def pull_at_a_terminal(wizard: Program, image: str) -> pexpect.spawn[str]:
     child = pexpect.spawn(PROGRAM, words, env={**wizard.environ, "TERM": "xterm"}, encoding="utf-8", timeout=30)
     child.expect("MB of")
     child.sendintr()
-    child.expect_exact("starts again from zero")
+    child.expect(r"starts\s+again\s+from\s+zero")  # as wide as the terminal is
     child.expect_exact("Stop the download? [y/N] ")
     return child
 
