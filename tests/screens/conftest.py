@@ -102,7 +102,13 @@ class Walk:
                 if seen():
                     return await self.settle()
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"never came: {what}\n{self.text}")
+                raise AssertionError(f"never came: {what}\n{self.text}\n{self.state}")
+
+    @property
+    def state(self) -> str:
+        """What may have kept the page from changing: messages that wait, threads that run, what went wrong."""
+        waiting = {repr(pump): pump.message_queue_size for pump in (self.app, *self.app.screen_stack)}
+        return f"messages: {waiting}\nthreads: {threading.enumerate()}\ncrash: {self.app.crash!r}"
 
     async def settle(self) -> None:
         """Waits until the whole page is drawn: on a busy machine its first line stands before its last."""
