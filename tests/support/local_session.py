@@ -144,7 +144,7 @@ def main() -> None:
         except Trouble as trouble:
             said = f"TROUBLE {trouble}"
         if terminal.is_interactive():
-            os.set_blocking(sys.stdout.fileno(), True)  # a terminal that is full must not lose the word
+            os.set_blocking(sys.stdout.fileno(), True)  # a word that a full terminal refuses is lost without an error
             print(said, flush=True)
         elif said.startswith("TROUBLE"):
             print(said, file=sys.stderr, flush=True)
